@@ -1,0 +1,1 @@
+//! Write gofe plugins in Rust.

@@ -1,0 +1,1 @@
+//! gofe: an edge proxy that people program with WebAssembly.

@@ -1,0 +1,3 @@
+//! The `gofe` binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `cargo xtask`: the developer commands of gofe.
+
+fn main() {}
