@@ -1,0 +1,20 @@
+//! The chain: what a plugin of any ABI looks like to the request path, the request in hand, and the runner.
+//!
+//! [`Filter`] is the seam. Every ABI implements it; a filter says [`Outcome`], and only the runner turns a fault
+//! into what the operator chose (`on-error`). The runner is generic over the kind of filter, so that no phase
+//! allocates a boxed future.
+
+mod attributes;
+mod exchange;
+mod filter;
+mod outbound;
+mod pump;
+mod runner;
+#[cfg(test)]
+mod tests;
+
+pub use attributes::Attributes;
+pub use exchange::{Client, Directory, Exchange, Reply, Routing, Shared, State, Summary, TlsInfo};
+pub use filter::{BodyPolicy, Fault, FaultKind, Filter, Interest, Outcome, Overflow, Phase, Phases};
+pub use outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+pub use runner::{Chain, Verdict};

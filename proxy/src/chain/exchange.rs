@@ -1,0 +1,206 @@
+//! The request in hand: what the phases of a chain read and change.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, request, response};
+use tokio::sync::Mutex;
+
+use super::{Attributes, Phase};
+
+/// The request in hand. It is one pointer, so that lending it to a plugin's store moves eight bytes.
+pub struct Exchange(Option<Box<State>>);
+
+/// The exchange where the request's body and the response are worked on at the same time.
+pub type Shared = Arc<Mutex<Exchange>>;
+
+impl Exchange {
+    /// A new exchange.
+    pub fn new(state: State) -> Self {
+        Self(Some(Box::new(state)))
+    }
+
+    /// Lends the state; [`Self::restore`] must bring it back before anybody else looks.
+    pub fn lend(&mut self) -> Box<State> {
+        self.0.take().expect("the exchange is lent to one call at a time")
+    }
+
+    /// Takes the state back.
+    pub fn restore(&mut self, state: Box<State>) {
+        self.0 = Some(state);
+    }
+}
+
+impl Deref for Exchange {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0.as_deref().expect("the exchange is lent to one call at a time")
+    }
+}
+
+impl DerefMut for Exchange {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_deref_mut().expect("the exchange is lent to one call at a time")
+    }
+}
+
+/// What gofe knows of one request.
+pub struct State {
+    /// The request, without its body.
+    pub request: request::Parts,
+    /// The response, without its body, once there is one.
+    pub response: Option<response::Parts>,
+    /// The chunk of the body in hand, or all of it.
+    pub body: Bytes,
+    /// Whether the request can still be changed.
+    pub request_open: bool,
+    /// Whether the response can still be changed.
+    pub response_open: bool,
+    /// The phase that runs, or ran last.
+    pub phase: Phase,
+    /// The client's connection.
+    pub client: Arc<Client>,
+    /// The route's name.
+    pub route: Arc<str>,
+    /// What the configuration of this request has; keeps that configuration alive.
+    pub directory: Arc<dyn Directory>,
+    /// Attributes.
+    pub attributes: Attributes,
+    /// Where the request shall go, where a plugin chose.
+    pub routing: Routing,
+    /// The answer that a plugin gave.
+    pub reply: Option<Reply>,
+    /// Why a plugin said that it cannot do its work.
+    pub failure: Option<String>,
+    /// Times and sizes.
+    pub summary: Summary,
+    /// How many steps of the chain the request has reached.
+    pub reached: usize,
+    /// The steps that failed open, one bit each: they are out of this request.
+    pub disabled: u64,
+    /// Instances that are held until the end of the request, by the plugin's identity.
+    pub leases: Vec<(usize, Box<dyn Any + Send>)>,
+}
+
+impl State {
+    /// A request that was just read.
+    pub fn new(
+        request: request::Parts,
+        client: Arc<Client>,
+        route: Arc<str>,
+        directory: Arc<dyn Directory>,
+        started: Instant,
+    ) -> Self {
+        Self {
+            request,
+            response: None,
+            body: Bytes::new(),
+            request_open: true,
+            response_open: false,
+            phase: Phase::RequestHeaders,
+            client,
+            route,
+            directory,
+            attributes: Attributes::default(),
+            routing: Routing::default(),
+            reply: None,
+            failure: None,
+            summary: Summary::new(started),
+            reached: 0,
+            disabled: 0,
+            leases: Vec::new(),
+        }
+    }
+}
+
+/// The client's connection.
+#[derive(Debug)]
+pub struct Client {
+    /// The peer's address.
+    pub address: SocketAddr,
+    /// The address in text, which most requests ask for.
+    pub ip: Box<str>,
+    /// The TLS facts, on a TLS connection.
+    pub tls: Option<TlsInfo>,
+}
+
+/// What TLS says of a connection.
+#[derive(Debug, Clone, Default)]
+pub struct TlsInfo {
+    /// The protocol version, for example `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite by its IANA name.
+    pub cipher: String,
+    /// The server name that the client asked for.
+    pub server_name: Option<String>,
+    /// The subject of the verified client certificate.
+    pub client_subject: Option<String>,
+    /// SHA-256 of the client certificate, in hexadecimal.
+    pub client_fingerprint: Option<String>,
+}
+
+/// What a plugin may ask about the configuration that its request runs under.
+pub trait Directory: Send + Sync {
+    /// Whether there is an upstream of this name.
+    fn has_upstream(&self, name: &str) -> bool;
+    /// Whether the upstream (the route's own where none is named) has endpoints with these labels.
+    fn has_subset(&self, upstream: Option<&str>, route: &str, labels: &[(String, String)]) -> bool;
+}
+
+/// Where a plugin sends the request.
+#[derive(Debug, Default, Clone)]
+pub struct Routing {
+    /// The upstream, in the place of the route's.
+    pub upstream: Option<Box<str>>,
+    /// Labels that the endpoint must have.
+    pub subset: Vec<(String, String)>,
+}
+
+/// An answer by a plugin or by the proxy itself.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Times and sizes of one request.
+#[derive(Debug)]
+pub struct Summary {
+    /// When the request was there.
+    pub started: Instant,
+    /// When the request was over.
+    pub duration: Option<Duration>,
+    /// How long the upstream took to answer with headers.
+    pub upstream_duration: Option<Duration>,
+    /// The upstream and its endpoint.
+    pub upstream: Option<(Arc<str>, Arc<str>)>,
+    /// Bytes of the request's body.
+    pub request_bytes: u64,
+    /// Bytes of the response's body.
+    pub response_bytes: u64,
+    /// Why the proxy itself ended the request.
+    pub error: Option<&'static str>,
+}
+
+impl Summary {
+    fn new(started: Instant) -> Self {
+        Self {
+            started,
+            duration: None,
+            upstream_duration: None,
+            upstream: None,
+            request_bytes: 0,
+            response_bytes: 0,
+            error: None,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! A plugin's own requests, as a trait, so that `wasm` need not know `upstream`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// A request that a plugin sends.
+pub type OutboundRequest = http::Request<Bytes>;
+/// The whole response to it.
+pub type OutboundResponse = http::Response<Bytes>;
+
+/// Sends plugins' requests. Whether a plugin may, its host has decided before.
+pub trait Outbound: Send + Sync + 'static {
+    /// Sends a request to its absolute URI and waits for the whole response, for at most `timeout` and at most
+    /// `limit` bytes of body.
+    fn send(
+        &self,
+        request: OutboundRequest,
+        timeout: Duration,
+        limit: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<OutboundResponse, OutboundError>> + Send>>;
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// The request is not well formed.
+    #[error("not a request that can be sent: {0}")]
+    Invalid(String),
+    /// No connection, or it broke.
+    #[error("no answer: {0}")]
+    Unreachable(String),
+    /// The response did not come in time.
+    #[error("no whole answer in time")]
+    Timeout,
+    /// The response is longer than the limit.
+    #[error("the answer is over the limit")]
+    TooLarge,
+}

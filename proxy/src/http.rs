@@ -1,0 +1,7 @@
+//! What every part of gofe says about HTTP: the body type, and the rules for fields that belong to one connection
+//! and not to the message (RFC 9110, section 7.6).
+
+mod body;
+pub mod hop;
+
+pub use body::{Body, BodyError};
