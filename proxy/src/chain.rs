@@ -10,11 +10,10 @@ mod filter;
 mod outbound;
 mod pump;
 mod runner;
-#[cfg(test)]
-mod tests;
 
 pub use attributes::Attributes;
 pub use exchange::{Client, Directory, Exchange, Reply, Routing, Shared, State, Summary, TlsInfo};
 pub use filter::{BodyPolicy, Fault, FaultKind, Filter, Interest, Outcome, Overflow, Phase, Phases};
 pub use outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
-pub use runner::{Chain, Verdict};
+pub use pump::Pumped;
+pub use runner::{Chain, Hand, HandGuard, MAX_STEPS, Verdict};

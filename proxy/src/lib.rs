@@ -1,1 +1,5 @@
 //! gofe: an edge proxy that people program with WebAssembly.
+
+pub mod chain;
+pub mod config;
+pub mod http;

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -57,6 +58,8 @@ pub struct State {
     pub response: Option<response::Parts>,
     /// The chunk of the body in hand, or all of it.
     pub body: Bytes,
+    /// Whether nothing of the body follows what is in hand.
+    pub body_end: bool,
     /// Whether the request can still be changed.
     pub request_open: bool,
     /// Whether the response can still be changed.
@@ -100,6 +103,7 @@ impl State {
             request,
             response: None,
             body: Bytes::new(),
+            body_end: false,
             request_open: true,
             response_open: false,
             phase: Phase::RequestHeaders,
@@ -115,6 +119,15 @@ impl State {
             disabled: 0,
             leases: Vec::new(),
         }
+    }
+
+    /// Puts an answer in the place of the response; its body is given back.
+    pub fn set_response(&mut self, reply: Reply) -> Bytes {
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.status = reply.status;
+        parts.headers = reply.headers;
+        self.response = Some(parts);
+        reply.body
     }
 }
 
@@ -183,8 +196,8 @@ pub struct Summary {
     pub upstream_duration: Option<Duration>,
     /// The upstream and its endpoint.
     pub upstream: Option<(Arc<str>, Arc<str>)>,
-    /// Bytes of the request's body.
-    pub request_bytes: u64,
+    /// Bytes of the request's body, counted while it flows; absent where it has none.
+    pub request_bytes: Option<Arc<AtomicU64>>,
     /// Bytes of the response's body.
     pub response_bytes: u64,
     /// Why the proxy itself ended the request.
@@ -198,7 +211,7 @@ impl Summary {
             duration: None,
             upstream_duration: None,
             upstream: None,
-            request_bytes: 0,
+            request_bytes: None,
             response_bytes: 0,
             error: None,
         }

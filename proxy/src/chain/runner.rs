@@ -1,0 +1,294 @@
+//! The runner: calls the steps of a chain in their order and applies the failure policy.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use tokio::sync::MutexGuard;
+use tracing::warn;
+
+use super::{BodyPolicy, Exchange, Fault, Filter, Interest, Outcome, Phase, Reply, Shared};
+use crate::config::OnError;
+
+/// The most steps of a chain: [`super::State::disabled`] has a bit for each.
+pub const MAX_STEPS: usize = 64;
+
+/// An ordered chain of filters.
+pub struct Chain<F> {
+    name: String,
+    steps: Vec<Arc<F>>,
+    /// The steps that take part in each phase, in the order of the calls, so that a phase that nobody asked for
+    /// costs one look at an empty list.
+    by_phase: [Box<[u8]>; Phase::ALL.len()],
+    plans: [BodyPlan; 2],
+}
+
+/// What the steps of a chain together need of the bodies in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum BodyPlan {
+    /// The body passes by.
+    #[default]
+    Pass,
+    /// Chunk by chunk.
+    Stream,
+    /// All of it, up to the largest limit of a step.
+    Buffer(u64),
+}
+
+/// How the request phases ended.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The request goes on.
+    Continue,
+    /// This is the answer.
+    Reply(Reply),
+}
+
+/// The exchange as the request path holds it: its own, or shared with a body that is being pumped.
+pub enum Hand {
+    /// Nobody else works on it.
+    Own(Exchange),
+    /// A body pump works on it too.
+    Shared(Shared),
+}
+
+/// Access to the exchange in a [`Hand`].
+pub enum HandGuard<'a> {
+    /// Nobody else works on it.
+    Own(&'a mut Exchange),
+    /// Pumps wait while this lives.
+    Shared(MutexGuard<'a, Exchange>),
+}
+
+impl Hand {
+    /// Waits until no pump works on the exchange.
+    pub async fn lock(&mut self) -> HandGuard<'_> {
+        match self {
+            Self::Own(exchange) => HandGuard::Own(exchange),
+            Self::Shared(shared) => HandGuard::Shared(shared.lock().await),
+        }
+    }
+
+    /// Makes the exchange shared, if it is not yet.
+    pub(super) fn share(self) -> (Self, Shared) {
+        let shared = match self {
+            Self::Own(exchange) => Arc::new(tokio::sync::Mutex::new(exchange)),
+            Self::Shared(shared) => shared,
+        };
+        (Self::Shared(shared.clone()), shared)
+    }
+}
+
+impl std::ops::Deref for HandGuard<'_> {
+    type Target = Exchange;
+
+    fn deref(&self) -> &Exchange {
+        match self {
+            Self::Own(exchange) => exchange,
+            Self::Shared(guard) => guard,
+        }
+    }
+}
+
+impl std::ops::DerefMut for HandGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Exchange {
+        match self {
+            Self::Own(exchange) => exchange,
+            Self::Shared(guard) => guard,
+        }
+    }
+}
+
+impl Reply {
+    /// An answer of the proxy itself: a status and its name, nothing about what happened inside.
+    pub fn plain(status: StatusCode) -> Self {
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+        let body = Bytes::from(format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("error")));
+        Self { status, headers, body }
+    }
+}
+
+impl<F: Filter> Chain<F> {
+    /// A chain of these steps, at most [`MAX_STEPS`].
+    pub fn new(name: impl Into<String>, steps: Vec<Arc<F>>) -> Self {
+        debug_assert!(steps.len() <= MAX_STEPS, "the configuration refuses longer chains");
+        let interests: Vec<Interest> = steps.iter().map(|step| step.interest()).collect();
+        let by_phase = Phase::ALL.map(|phase| {
+            let taking = (0u8..).zip(&interests).filter(|(_, i)| i.phases.has(phase)).map(|(at, _)| at);
+            let mut taking: Vec<u8> = taking.collect();
+            if matches!(phase, Phase::ResponseHeaders | Phase::ResponseBody) {
+                taking.reverse();
+            }
+            taking.into_boxed_slice()
+        });
+        let plans = [plan(&interests, Phase::RequestBody), plan(&interests, Phase::ResponseBody)];
+        Self { name: name.into(), steps, by_phase, plans }
+    }
+
+    /// The chain's name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Arc<F>] {
+        &self.steps
+    }
+
+    pub(super) fn plan(&self, phase: Phase) -> BodyPlan {
+        self.plans[usize::from(phase == Phase::ResponseBody)]
+    }
+
+    /// Whether a step looks at bodies in this phase, so that their length may change.
+    pub fn touches_body(&self, phase: Phase) -> bool {
+        self.plan(phase) != BodyPlan::Pass
+    }
+
+    /// The request-header phases, in order.
+    pub async fn request_headers(&self, exchange: &mut Exchange) -> Verdict {
+        for &at in &*self.by_phase[Phase::RequestHeaders as usize] {
+            exchange.reached = usize::from(at);
+            if self.step(at, Phase::RequestHeaders, exchange).await
+                && let Some(reply) = exchange.reply.take()
+            {
+                exchange.request_open = false;
+                return Verdict::Reply(reply);
+            }
+        }
+        exchange.reached = self.steps.len();
+        Verdict::Continue
+    }
+
+    /// The response-header phases, in reverse order, of the steps that saw the request go on. The bytes
+    /// are the body of a plugin's answer that takes the response's place.
+    pub async fn response_headers(&self, exchange: &mut Exchange) -> Option<Bytes> {
+        exchange.request_open = false;
+        exchange.response_open = true;
+        let mut body = None;
+        for &at in &*self.by_phase[Phase::ResponseHeaders as usize] {
+            if usize::from(at) < exchange.reached
+                && self.step(at, Phase::ResponseHeaders, exchange).await
+                && let Some(reply) = exchange.reply.take()
+            {
+                body = Some(exchange.set_response(reply));
+            }
+        }
+        body
+    }
+
+    /// The request is over: the steps that saw it learn so.
+    pub async fn complete(&self, exchange: &mut Exchange) {
+        exchange.request_open = false;
+        exchange.response_open = false;
+        for &at in &*self.by_phase[Phase::Complete as usize] {
+            if usize::from(at) <= exchange.reached {
+                self.step(at, Phase::Complete, exchange).await;
+            }
+        }
+    }
+
+    /// One chunk of a body, or all of it, through the steps that take part. `None` where a step ended the request;
+    /// its answer is then in the exchange.
+    pub(super) async fn body(&self, phase: Phase, exchange: &mut Exchange, chunk: Chunk) -> Option<Bytes> {
+        let mut bytes = chunk.bytes;
+        for &at in &*self.by_phase[phase as usize] {
+            if !self.sees(at, phase, &chunk.kind, bytes.len() as u64) {
+                continue;
+            }
+            exchange.body = bytes;
+            exchange.body_end = chunk.end;
+            let respond = self.step(at, phase, exchange).await;
+            bytes = std::mem::take(&mut exchange.body);
+            if respond {
+                return None;
+            }
+        }
+        Some(bytes)
+    }
+
+    fn sees(&self, at: u8, phase: Phase, kind: &ChunkKind, length: u64) -> bool {
+        match (self.policy(at, phase), kind) {
+            (BodyPolicy::None, _) | (BodyPolicy::Buffer { .. }, ChunkKind::Part) => false,
+            (BodyPolicy::Stream, _) => true,
+            (BodyPolicy::Buffer { limit, .. }, ChunkKind::Whole) => length <= limit,
+        }
+    }
+
+    pub(super) fn policy(&self, at: u8, phase: Phase) -> BodyPolicy {
+        policy(&self.steps[usize::from(at)].interest(), phase)
+    }
+
+    pub(super) fn taking(&self, phase: Phase) -> &[u8] {
+        &self.by_phase[phase as usize]
+    }
+
+    /// Calls one step; true when the request ends here with the reply that the exchange holds.
+    async fn step(&self, at: u8, phase: Phase, exchange: &mut Exchange) -> bool {
+        if exchange.disabled & (1 << at) != 0 {
+            return false;
+        }
+        exchange.phase = phase;
+        let filter = &self.steps[usize::from(at)];
+        match filter.call(phase, exchange).await {
+            Outcome::Continue => false,
+            Outcome::Respond => true,
+            Outcome::Fault(fault) => self.fault(at, &fault, exchange),
+        }
+    }
+
+    fn fault(&self, at: u8, fault: &Fault, exchange: &mut Exchange) -> bool {
+        let filter = &self.steps[usize::from(at)];
+        warn!(
+            plugin = filter.name(),
+            chain = self.name,
+            route = &*exchange.route,
+            phase = exchange.phase.name(),
+            kind = fault.kind.name(),
+            "plugin failed: {}",
+            fault.message
+        );
+        match filter.on_error() {
+            OnError::FailOpen => {
+                exchange.disabled |= 1 << at;
+                false
+            }
+            OnError::FailClosed => {
+                exchange.summary.error = Some("plugin-error");
+                exchange.reply = Some(Reply::plain(StatusCode::INTERNAL_SERVER_ERROR));
+                true
+            }
+        }
+    }
+}
+
+/// What is handed to the body phases.
+pub(super) struct Chunk {
+    /// The bytes.
+    pub(super) bytes: Bytes,
+    /// Whether nothing follows.
+    pub(super) end: bool,
+    /// Whether it is the whole body.
+    pub(super) kind: ChunkKind,
+}
+
+/// Whether a chunk is a part of a body or all of it: steps that buffer only see the latter.
+#[derive(Clone, Copy)]
+pub(super) enum ChunkKind {
+    Part,
+    Whole,
+}
+
+fn policy(interest: &Interest, phase: Phase) -> BodyPolicy {
+    if phase == Phase::RequestBody { interest.request_body } else { interest.response_body }
+}
+
+fn plan(interests: &[Interest], phase: Phase) -> BodyPlan {
+    let policies = interests.iter().filter(|i| i.phases.has(phase)).map(|i| policy(i, phase));
+    policies.fold(BodyPlan::Pass, |plan, policy| match (plan, policy) {
+        (BodyPlan::Buffer(most), BodyPolicy::Buffer { limit, .. }) => BodyPlan::Buffer(most.max(limit)),
+        (_, BodyPolicy::Buffer { limit, .. }) => BodyPlan::Buffer(limit),
+        (BodyPlan::Pass, BodyPolicy::Stream) => BodyPlan::Stream,
+        (plan, _) => plan,
+    })
+}

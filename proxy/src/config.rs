@@ -1,0 +1,3 @@
+//! temporary
+pub mod model;
+pub use model::*;
