@@ -3,3 +3,6 @@
 pub mod chain;
 pub mod config;
 pub mod http;
+pub mod store;
+pub mod telemetry;
+pub mod wasm;

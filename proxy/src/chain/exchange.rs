@@ -121,6 +121,11 @@ impl State {
         }
     }
 
+    /// The host and port that the client asked for, as it wrote them; `server` sees to it that there is one.
+    pub fn host(&self) -> &str {
+        self.request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+    }
+
     /// Puts an answer in the place of the response; its body is given back.
     pub fn set_response(&mut self, reply: Reply) -> Bytes {
         let (mut parts, ()) = http::Response::new(()).into_parts();
@@ -136,6 +141,8 @@ impl State {
 pub struct Client {
     /// The peer's address.
     pub address: SocketAddr,
+    /// The worker that serves the connection.
+    pub worker: usize,
     /// The address in text, which most requests ask for.
     pub ip: Box<str>,
     /// The TLS facts, on a TLS connection.

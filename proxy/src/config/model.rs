@@ -204,7 +204,7 @@ impl Default for OutboundLimits {
 }
 
 /// Where a plugin's output goes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Output {
     /// Standard output.
     #[default]

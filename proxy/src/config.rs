@@ -1,3 +1,0 @@
-//! temporary
-pub mod model;
-pub use model::*;

@@ -1,0 +1,189 @@
+//! From the bytes of a plugin to compiled code: what kind it is, its digest, and the cache of compiled code on disk.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tracing::{debug, warn};
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wasmtime::component::Component;
+
+use super::Engine;
+
+/// SHA-256 of a plugin's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{self}")
+    }
+}
+
+/// The plugin ABIs that gofe tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abi {
+    /// gofe's own world, as a component or as a core module that carries the world.
+    Gofe,
+}
+
+impl Abi {
+    /// The name in the admin API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gofe => "gofe:plugin@0.1",
+        }
+    }
+}
+
+/// Compiled code, ready to be instantiated.
+pub struct Artifact {
+    /// The digest of the bytes that it was compiled from.
+    pub digest: Digest,
+    /// What it speaks.
+    pub abi: Abi,
+    pub(super) component: Component,
+}
+
+/// Why bytes are not a plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// Nothing there.
+    #[error("the file is empty")]
+    Empty,
+    /// No magic number.
+    #[error("this is not WebAssembly: it begins with {0:02x?} and not with `\\0asm`")]
+    NotWasm(Vec<u8>),
+    /// WebAssembly, but not for gofe.
+    #[error("this is a WebAssembly module, but not a gofe plugin: {0}")]
+    NotAPlugin(String),
+    /// The compiler refuses it.
+    #[error("it does not compile: {0}")]
+    Compile(String),
+}
+
+impl Artifact {
+    /// Compiles a plugin, or takes it from the cache in the folder `cache`.
+    ///
+    /// # Errors
+    /// When the bytes are not a plugin or do not compile. Trouble with the cache is logged and costs time only.
+    pub fn load(engine: &Engine, bytes: &[u8], cache: Option<&Path>) -> Result<Self, ArtifactError> {
+        let digest = Digest::of(bytes);
+        let cached = cache.map(|folder| Cache::new(engine, folder, &digest));
+        if let Some(component) = cached.as_ref().and_then(|cached| cached.read(engine)) {
+            return Ok(Self { digest, abi: Abi::Gofe, component });
+        }
+        let component = Component::new(engine.wasmtime(), componentize(bytes)?)
+            .map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
+        if let Some(cached) = cached {
+            cached.write(&component);
+        }
+        Ok(Self { digest, abi: Abi::Gofe, component })
+    }
+}
+
+/// A component as it is; a core module with a world's type section turned into a component.
+fn componentize(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, ArtifactError> {
+    const MAGIC: &[u8] = b"\0asm";
+    const COMPONENT_LAYER: &[u8] = &[1, 0];
+    if bytes.is_empty() {
+        return Err(ArtifactError::Empty);
+    }
+    if bytes.len() < 8 || !bytes.starts_with(MAGIC) {
+        return Err(ArtifactError::NotWasm(bytes[..bytes.len().min(4)].to_vec()));
+    }
+    if &bytes[6..8] == COMPONENT_LAYER {
+        return Ok(bytes.into());
+    }
+    if !matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _))) {
+        let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
+        return Err(ArtifactError::NotAPlugin(reason));
+    }
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(bytes)
+        .and_then(|encoder| {
+            encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
+        })
+        .and_then(|mut encoder| encoder.encode())
+        .map(Into::into)
+        .map_err(|error| ArtifactError::NotAPlugin(format!("{error:#}")))
+}
+
+/// One place in the cache of compiled code. Its name has the digest of the plugin and of everything in the engine that
+/// the code depends on, so a new gofe or a new processor never reads old code.
+struct Cache {
+    path: PathBuf,
+}
+
+impl Cache {
+    fn new(engine: &Engine, folder: &Path, digest: &Digest) -> Self {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        engine.wasmtime().precompile_compatibility_hash().hash(&mut hasher);
+        Self { path: folder.join(format!("{:016x}", hasher.finish())).join(format!("{digest}.cwasm")) }
+    }
+
+    #[expect(unsafe_code, reason = "wasmtime cannot check compiled code; see the comment at the call")]
+    fn read(&self, engine: &Engine) -> Option<Component> {
+        if !self.path.exists() || !self.is_ours() {
+            return None;
+        }
+        // SAFETY: the file was written by `write` below: whole (it is renamed into its place), into a folder that only this
+        // user may write to, which `is_ours` has just checked, under a name made of the engine's compatibility hash.
+        match unsafe { Component::deserialize_file(engine.wasmtime(), &self.path) } {
+            Ok(component) => Some(component),
+            Err(error) => {
+                warn!(path = %self.path.display(), "compiled code in the cache is not usable: {error:#}");
+                None
+            }
+        }
+    }
+
+    /// Whether nobody but this user could have written the file.
+    fn is_ours(&self) -> bool {
+        let private = |path: &Path| {
+            fs::symlink_metadata(path).is_ok_and(|found| {
+                let own = fs::metadata("/proc/self").map_or(found.uid(), |process| process.uid());
+                found.uid() == own && found.permissions().mode() & 0o022 == 0 && !found.is_symlink()
+            })
+        };
+        self.path.parent().is_some_and(private) && private(&self.path)
+    }
+
+    fn write(&self, component: &Component) {
+        if let Err(error) = self.try_write(component) {
+            debug!(path = %self.path.display(), "compiled code is not cached: {error:#}");
+        }
+    }
+
+    fn try_write(&self, component: &Component) -> wasmtime::Result<()> {
+        let Some(folder) = self.path.parent() else { return Ok(()) };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let code = component.serialize()?;
+        let partial = self.path.with_extension(format!("{}.part", std::process::id()));
+        let mut file = fs::File::create(&partial)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(&code)?;
+        fs::rename(&partial, &self.path)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! gofe's own world (`wit/`): a component that is called phase by phase.
+
+mod configure;
+mod guest;
+mod host;
+mod instance;
+mod status;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use tracing::warn;
+use wasmtime::component::{ComponentExportIndex, InstancePre, Linker};
+
+use super::pool::Pool;
+use super::{Artifact, Digest, Engine, Env};
+use crate::chain::{BodyPolicy, Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase};
+use crate::config::{InstanceMode, OnError};
+use guest::Guest;
+use instance::Instance;
+pub use status::PluginStatus;
+
+/// The version of the contract that this gofe speaks.
+const PACKAGE_VERSION: &str = "0.1.0";
+/// The most instances of one plugin at a time, in all workers. Beyond it calls fail rather than use the memory of
+/// others.
+const MAX_INSTANCES: usize = 1024;
+
+/// Why a plugin cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It wants something that gofe does not have.
+    #[error("it does not fit gofe:plugin@{PACKAGE_VERSION}: {0}")]
+    World(String),
+    /// It failed before it could say whether its configuration is right.
+    #[error("it failed while it was configured: {0}")]
+    Failed(String),
+    /// It found mistakes in its configuration: JSON pointers below `config`, and what is wrong.
+    #[error("{} mistakes in its configuration", .0.len())]
+    Configuration(Vec<(String, String)>),
+}
+
+/// One version of a plugin: code, what it is given, and its instances.
+pub struct Plugin {
+    engine: Engine,
+    env: Arc<Env>,
+    digest: Digest,
+    pre: InstancePre<Guest>,
+    exports: Exports,
+    interest: Interest,
+    pool: Arc<Pool<Instance>>,
+    live: Arc<AtomicUsize>,
+    wasi: bool,
+}
+
+/// An instance that a request holds until its end: then it goes back to the pool, or away where there is none.
+struct Held {
+    instance: Option<Instance>,
+    pool: Option<Arc<Pool<Instance>>>,
+    worker: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let (Some(instance), Some(pool)) = (self.instance.take(), &self.pool) {
+            pool.put(self.worker, instance);
+        }
+    }
+}
+
+/// Where the functions are that a guest exports.
+#[derive(Default)]
+struct Exports {
+    configure: Option<ComponentExportIndex>,
+    phases: [Option<ComponentExportIndex>; Phase::ALL.len()],
+    tick: Option<ComponentExportIndex>,
+}
+
+impl Plugin {
+    /// Makes a plugin ready: links it, makes a first instance, and lets that check its configuration.
+    ///
+    /// # Errors
+    /// When the code does not fit the contract, fails, or finds a mistake in its configuration.
+    pub async fn load(engine: &Engine, artifact: &Artifact, env: Env) -> Result<Self, LoadError> {
+        let world = |error: wasmtime::Error| LoadError::World(format!("{error:#}"));
+        let exports = Exports::of(&artifact.component)?;
+        let mut linker = Linker::new(engine.wasmtime());
+        host::link(&mut linker).map_err(world)?;
+        let wasi = imports_wasi(engine, artifact);
+        if wasi {
+            wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(world)?;
+        }
+        let pre = linker.instantiate_pre(&artifact.component).map_err(world)?;
+        let mut plugin = Self {
+            engine: engine.clone(),
+            pool: Arc::new(Pool::new(env.workers)),
+            env: Arc::new(env),
+            digest: artifact.digest,
+            pre,
+            exports,
+            interest: Interest::default(),
+            live: Arc::default(),
+            wasi,
+        };
+        let (instance, interest) = plugin.first_instance().await?;
+        plugin.interest = plugin.bounded(interest)?;
+        plugin.pool.put(0, instance);
+        Ok(plugin)
+    }
+
+    /// The digest of the plugin's bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What the plugin was given.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Calls the timer phase. There is no request in hand.
+    pub async fn tick(&self) {
+        let Some(export) = &self.exports.tick else { return };
+        let mut instance = match self.instance(0).await {
+            Ok(instance) => instance,
+            Err(fault) => return warn!(plugin = &*self.env.name, kind = fault.kind.name(), "tick: {}", fault.message),
+        };
+        match instance.tick(export).await {
+            Ok(()) => self.pool.put(0, instance),
+            Err(fault) => {
+                self.env.metrics.fault(0, fault.kind.name());
+                warn!(plugin = &*self.env.name, kind = fault.kind.name(), "tick: {}", fault.message);
+            }
+        }
+    }
+
+    /// An instance for one call: one that waits, or a new one.
+    async fn instance(&self, worker: usize) -> Result<Instance, Fault> {
+        match self.pool.take(worker) {
+            Some(instance) if self.env.instance != InstanceMode::Fresh => Ok(instance),
+            _ => self.new_instance().await.map_err(|error| match error {
+                LoadError::Failed(message) | LoadError::World(message) => {
+                    Fault { kind: FaultKind::Unavailable, message }
+                }
+                LoadError::Configuration(_) => Fault { kind: FaultKind::Unavailable, message: error.to_string() },
+            }),
+        }
+    }
+
+    /// Takes what the request holds, or leases an instance.
+    async fn lease(&self, exchange: &mut Exchange) -> Result<Instance, Fault> {
+        if self.env.instance != InstanceMode::PerCall {
+            let held = exchange.leases.iter().position(|(plugin, _)| *plugin == self.identity());
+            let held = held.and_then(|at| exchange.leases.swap_remove(at).1.downcast::<Held>().ok());
+            if let Some(instance) = held.and_then(|mut held| held.instance.take()) {
+                return Ok(instance);
+            }
+        }
+        self.instance(exchange.client.worker).await
+    }
+
+    /// Gives an instance back after a call that went well, or lets the request hold it.
+    fn release(&self, instance: Instance, exchange: &mut Exchange) {
+        let worker = exchange.client.worker;
+        let pool = match self.env.instance {
+            InstanceMode::PerCall => return self.pool.put(worker, instance),
+            InstanceMode::PerRequest => Some(self.pool.clone()),
+            InstanceMode::Fresh => None,
+        };
+        exchange.leases.push((self.identity(), Box::new(Held { instance: Some(instance), pool, worker })));
+    }
+
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.env).addr()
+    }
+
+    /// The body limits of the configuration lower those that the plugin asks for.
+    fn bounded(&self, mut interest: Interest) -> Result<Interest, LoadError> {
+        for policy in [&mut interest.request_body, &mut interest.response_body] {
+            if let BodyPolicy::Buffer { limit, .. } = policy {
+                *limit = (*limit).min(self.env.limits.body);
+            }
+        }
+        let missing = Phase::ALL.into_iter().find(|phase| {
+            interest.phases.has(*phase) && self.exports.phases[*phase as usize].is_none()
+        });
+        match missing {
+            Some(phase) => {
+                Err(LoadError::World(format!("`configure` asks for the phase {phase}, which the plugin does not export")))
+            }
+            None => Ok(interest),
+        }
+    }
+}
+
+impl Filter for Plugin {
+    fn name(&self) -> &str {
+        &self.env.name
+    }
+
+    fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    fn on_error(&self) -> OnError {
+        self.env.on_error
+    }
+
+    async fn call(&self, phase: Phase, exchange: &mut Exchange) -> Outcome {
+        let worker = exchange.client.worker;
+        let Some(export) = &self.exports.phases[phase as usize] else { return Outcome::Continue };
+        let mut instance = match self.lease(exchange).await {
+            Ok(instance) => instance,
+            Err(fault) => {
+                self.env.metrics.fault(worker, fault.kind.name());
+                return Outcome::Fault(fault);
+            }
+        };
+        let started = Instant::now();
+        let called = instance.call(phase, export, exchange).await;
+        self.env.metrics.call(worker, phase as usize, started.elapsed());
+        let fault = match called {
+            Ok(()) => {
+                self.release(instance, exchange);
+                exchange.failure.take().map(|message| Fault { kind: FaultKind::Failed, message })
+            }
+            Err(fault) => Some(fault),
+        };
+        match fault {
+            Some(fault) => {
+                self.env.metrics.fault(worker, fault.kind.name());
+                exchange.reply = None;
+                Outcome::Fault(fault)
+            }
+            None if exchange.reply.is_some() => Outcome::Respond,
+            None => Outcome::Continue,
+        }
+    }
+}
+
+impl Exports {
+    /// Finds a guest's exports; an export that is there with another type than the contract's is an error.
+    fn of(component: &wasmtime::component::Component) -> Result<Self, LoadError> {
+        let find = |interface: &str, function: &str| {
+            let instance = component.get_export_index(None, &*export_name(component, interface)?)?;
+            component.get_export_index(Some(&instance), function)
+        };
+        let phase = |phase: Phase| find(&format!("on-{phase}"), phase.name());
+        let exports = Self {
+            configure: find("lifecycle", "configure"),
+            phases: Phase::ALL.map(phase),
+            tick: find("on-tick", "tick"),
+        };
+        match exports.configure {
+            Some(_) => Ok(exports),
+            None => Err(LoadError::World("it does not export gofe:plugin/lifecycle".to_owned())),
+        }
+    }
+}
+
+/// The full name under which a guest exports an interface of the contract: of any version that semver calls compatible.
+fn export_name(component: &wasmtime::component::Component, interface: &str) -> Option<String> {
+    let prefix = format!("gofe:plugin/{interface}@0.1.");
+    let ty = component.component_type();
+    let found = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).find(|name| name.starts_with(&prefix));
+    found
+}
+
+fn imports_wasi(engine: &Engine, artifact: &Artifact) -> bool {
+    let ty = artifact.component.component_type();
+    ty.imports(engine.wasmtime()).any(|(name, _)| name.starts_with("wasi:"))
+}

@@ -1,0 +1,78 @@
+//! `gofe:plugin/request`: the request in hand.
+
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Method, Uri, header};
+use wasmtime::StoreContextMut;
+use wasmtime::component::WasmStr;
+
+use super::fields::{self, MessageError, Side};
+use super::{Guest, Interface};
+use crate::chain::State;
+
+type Changed = wasmtime::Result<(Result<(), MessageError>,)>;
+
+impl Guest {
+    /// The request, where it can still be changed.
+    fn open_request(&mut self) -> Result<&mut State, MessageError> {
+        self.state.as_deref_mut().filter(|state| state.request_open).ok_or(MessageError::TooLate)
+    }
+}
+
+pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
+    fields::link(interface, Side::Request)?;
+    link_reading(interface)?;
+    interface.func_wrap("set-method", |mut cx: StoreContextMut<'_, Guest>, (method,): (WasmStr,)| -> Changed {
+        let method = Method::from_bytes(method.to_str(&cx)?.as_bytes()).map_err(|_| MessageError::Invalid);
+        Ok((method.and_then(|method| {
+            cx.data_mut().open_request()?.request.method = method;
+            Ok(())
+        }),))
+    })?;
+    interface.func_wrap("set-authority", |mut cx: StoreContextMut<'_, Guest>, (text,): (WasmStr,)| -> Changed {
+        let host = authority(&text.to_str(&cx)?);
+        Ok((host.and_then(|host| {
+            cx.data_mut().open_request()?.request.headers.insert(header::HOST, host);
+            Ok(())
+        }),))
+    })?;
+    interface.func_wrap("set-path-with-query", |mut cx: StoreContextMut<'_, Guest>, (text,): (WasmStr,)| -> Changed {
+        let path = path_with_query(&text.to_str(&cx)?);
+        Ok((path.and_then(|path| {
+            cx.data_mut().open_request()?.request.uri = Uri::from(path);
+            Ok(())
+        }),))
+    })
+}
+
+fn link_reading(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
+    interface.func_wrap("method", |cx: StoreContextMut<'_, Guest>, (): ()| {
+        Ok((text(&cx, |state| state.request.method.as_str()),))
+    })?;
+    interface.func_wrap("scheme", |cx: StoreContextMut<'_, Guest>, (): ()| {
+        Ok((text(&cx, |state| if state.client.tls.is_some() { "https" } else { "http" }),))
+    })?;
+    interface.func_wrap("authority", |cx: StoreContextMut<'_, Guest>, (): ()| {
+        Ok((text(&cx, State::host),))
+    })?;
+    interface.func_wrap("path-with-query", |cx: StoreContextMut<'_, Guest>, (): ()| {
+        Ok((text(&cx, |state| state.request.uri.path_and_query().map_or("/", |path| path.as_str())),))
+    })
+}
+
+/// A text of the request; empty where there is no request.
+fn text(cx: &StoreContextMut<'_, Guest>, read: impl for<'a> Fn(&'a State) -> &'a str) -> Box<str> {
+    cx.data().state.as_deref().map_or_else(Box::default, |state| read(state).into())
+}
+
+fn authority(text: &str) -> Result<HeaderValue, MessageError> {
+    text.parse::<Authority>().map_err(|_| MessageError::Invalid)?;
+    HeaderValue::from_str(text).map_err(|_| MessageError::Invalid)
+}
+
+/// An origin-form (RFC 9112, section 3.2.1), or `*`.
+fn path_with_query(text: &str) -> Result<PathAndQuery, MessageError> {
+    if text != "*" && !text.starts_with('/') {
+        return Err(MessageError::Invalid);
+    }
+    text.parse().map_err(|_| MessageError::Invalid)
+}

@@ -1,0 +1,30 @@
+//! `gofe:plugin/response`: the response in hand.
+
+use http::StatusCode;
+use wasmtime::StoreContextMut;
+
+use super::fields::{self, MessageError, Side};
+use super::{Guest, Interface};
+
+pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
+    fields::link(interface, Side::Response)?;
+    interface.func_wrap("status", |cx: StoreContextMut<'_, Guest>, (): ()| {
+        let response = cx.data().state.as_deref().and_then(|state| state.response.as_ref());
+        Ok((response.map_or(0, |response| response.status.as_u16()),))
+    })?;
+    interface.func_wrap("set-status", |mut cx: StoreContextMut<'_, Guest>, (status,): (u16,)| {
+        Ok((set_status(cx.data_mut(), status),))
+    })
+}
+
+fn set_status(guest: &mut Guest, status: u16) -> Result<(), MessageError> {
+    let status = final_status(status).ok_or(MessageError::Invalid)?;
+    let state = guest.state.as_deref_mut().filter(|state| state.response_open).ok_or(MessageError::TooLate)?;
+    state.response.as_mut().ok_or(MessageError::TooLate)?.status = status;
+    Ok(())
+}
+
+/// A status code that a final response may have (RFC 9110, section 15).
+pub(super) fn final_status(status: u16) -> Option<StatusCode> {
+    StatusCode::from_u16(status).ok().filter(|status| (200..=599).contains(&status.as_u16()))
+}

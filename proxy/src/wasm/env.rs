@@ -1,0 +1,64 @@
+//! What a plugin is given: everything that its instances share and that YAML grants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chain::Outbound;
+use crate::config::{Allow, InstanceMode, OnError, PluginLimits};
+use crate::store::Space;
+use crate::telemetry::{Custom, Output, PluginMetrics};
+
+/// What one version of a plugin is given.
+pub struct Env {
+    /// The plugin's name in the configuration.
+    pub name: Arc<str>,
+    /// Its configuration as JSON text.
+    pub config: String,
+    /// What one call may use.
+    pub limits: PluginLimits,
+    /// How instances are used.
+    pub instance: InstanceMode,
+    /// What happens when it fails.
+    pub on_error: OnError,
+    /// What it may do beyond its request.
+    pub allow: Allow,
+    /// The secrets that it may read.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// The names of the upstreams in the configuration.
+    pub upstreams: Arc<BTreeSet<String>>,
+    /// Its key-value space, token buckets and counters.
+    pub space: Arc<Space>,
+    /// What gofe counts of it.
+    pub metrics: Arc<PluginMetrics>,
+    /// What it counts itself.
+    pub custom: Arc<Custom>,
+    /// Where its output goes.
+    pub output: Arc<Output>,
+    /// How it sends requests of its own.
+    pub outbound: Arc<dyn Outbound>,
+    /// Worker threads; each has a pool of instances of its own.
+    pub workers: usize,
+}
+
+impl Env {
+    /// Whether the configuration grants requests to this host and port.
+    pub(super) fn allows_host(&self, uri: &http::Uri) -> bool {
+        let default_port = match uri.scheme_str() {
+            Some("http") => 80,
+            Some("https") => 443,
+            _ => return false,
+        };
+        let Some(host) = uri.host() else { return false };
+        let port = uri.port_u16().unwrap_or(default_port);
+        self.allow.http.iter().any(|granted| {
+            granted.host().eq_ignore_ascii_case(host) && granted.port_u16().map_or(matches!(port, 80 | 443), |p| p == port)
+        })
+    }
+
+    /// The time that a request of the plugin's own may take, where it asks for `nanoseconds` (0: as long as it may).
+    pub(super) fn outbound_timeout(&self, nanoseconds: u64) -> Duration {
+        let most = self.allow.http_limits.timeout;
+        if nanoseconds == 0 { most } else { most.min(Duration::from_nanos(nanoseconds)) }
+    }
+}

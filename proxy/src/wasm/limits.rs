@@ -1,0 +1,80 @@
+//! What a guest may use: execution time and memory.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+use super::engine::TICK;
+
+/// How long a plugin may take to configure itself.
+pub(super) const CONFIGURE_TIME: Duration = Duration::from_secs(1);
+
+/// A guest's execution time, counted in ticks of the engine's clock. Time in which the guest does not run (another
+/// task has the worker, or a callout is on its way) has no ticks.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    left: u64,
+    /// The guest was away in a host function while the clock went on: the next tick is not its own.
+    pub(super) away: bool,
+}
+
+impl Budget {
+    /// A new budget. The first tick comes within a tick's length of the start, so it is not counted.
+    pub(super) fn grant(&mut self, time: Duration) {
+        self.left = time.as_nanos().div_ceil(TICK.as_nanos()) as u64 + 1;
+        self.away = false;
+    }
+
+    /// One tick passed while the guest ran; false when that was the last.
+    pub(super) fn tick(&mut self) -> bool {
+        if std::mem::take(&mut self.away) {
+            return true;
+        }
+        self.left = self.left.saturating_sub(1);
+        self.left > 0
+    }
+
+    /// Whether the time is used up.
+    pub(super) fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+}
+
+/// Caps the memory of one instance.
+#[derive(Debug)]
+pub(super) struct MemoryCap {
+    /// The most bytes of linear memory.
+    limit: usize,
+    /// Bytes that the guest has now.
+    pub(super) used: usize,
+    /// Whether the guest asked for more than it may have.
+    pub(super) exceeded: bool,
+}
+
+/// The most elements of a guest's tables: function pointers of a language runtime.
+const MAX_TABLE_ELEMENTS: usize = 20_000;
+
+impl MemoryCap {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, used: 0, exceeded: false }
+    }
+}
+
+impl ResourceLimiter for MemoryCap {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used - current.min(self.used) + desired;
+        if used > self.limit {
+            self.exceeded = true;
+            return Ok(false);
+        }
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE_ELEMENTS && maximum.is_none_or(|most| desired <= most))
+    }
+}
