@@ -1,0 +1,130 @@
+//! rate-limit: so many requests in so much time, for each client, consumer or whatever the key says.
+//!
+//! docs/plugins/rate-limit.md is the reference.
+
+mod config;
+mod key;
+mod quota;
+mod rate;
+mod window;
+
+use gofe_plugin::prelude::*;
+use gofe_plugin::{Phases, limiter, metrics};
+
+use config::{Algorithm, Config, MissingKey};
+use key::Part;
+use quota::Quota;
+use rate::Rate;
+
+/// The attribute that carries the quota to the response phase.
+const QUOTA: &str = "rate-limit.quota";
+/// The attribute that says that the request was over the limit.
+const LIMITED: &str = "rate-limit.limited";
+
+/// The configured plugin.
+#[derive(Debug)]
+pub struct RateLimit {
+    key: Vec<Part>,
+    missing_key: MissingKey,
+    rate: Rate,
+    algorithm: Algorithm,
+    burst: u64,
+    status: u16,
+    headers: bool,
+    shadow: bool,
+}
+
+#[gofe_plugin::plugin]
+impl Plugin for RateLimit {
+    type Config = Config;
+
+    fn new(config: Config) -> Result<Self, ConfigErrors> {
+        config.check().into_result(())?;
+        Ok(Self {
+            burst: config.burst.unwrap_or(config.rate.requests),
+            key: config.key,
+            missing_key: config.missing_key,
+            rate: config.rate,
+            algorithm: config.algorithm,
+            status: config.status,
+            headers: config.headers && !config.shadow,
+            shadow: config.shadow,
+        })
+    }
+
+    fn options(&self) -> Options {
+        if self.headers { Options::new() } else { Options::new().without(Phases::RESPONSE_HEADERS) }
+    }
+
+    fn request_headers(&self, request: &Request) -> PhaseResult {
+        let key = match (key::read(&self.key, request), self.missing_key) {
+            (Some(key), _) => key,
+            // No header's value holds a line feed, so these keys cannot be chosen by a client.
+            (None, MissingKey::ClientIp) => format!("\n{}", request.connection().client_address()),
+            (None, MissingKey::Share) => "\n".to_owned(),
+            (None, MissingKey::Skip) => return Ok(Flow::Continue),
+            (None, MissingKey::Reject) => {
+                return Ok(Reply::error(400, "missing-key", "The request lacks what its limit depends on.").into());
+            }
+        };
+        let quota = self.count(&key);
+        if quota.allowed {
+            self.remember(request, &quota);
+            return Ok(Flow::Continue);
+        }
+        Ok(self.over_limit(request, &quota, &key))
+    }
+
+    fn response_headers(&self, request: &Request, response: &Response) -> PhaseResult {
+        if let Some(quota) = request.attributes().get(QUOTA).and_then(|text| Quota::read(&text)) {
+            for (name, value) in quota.headers() {
+                response.set_header(name, value)?;
+            }
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+impl RateLimit {
+    fn count(&self, key: &str) -> Quota {
+        match self.algorithm {
+            Algorithm::TokenBucket => {
+                let decision = limiter::take(key, 1, self.rate.requests, self.rate.period, self.burst);
+                Quota::of_bucket(self.burst, &decision)
+            }
+            Algorithm::SlidingWindow => window::count(key, self.rate),
+        }
+    }
+
+    /// Keeps the quota for the response; where the chain has several limits, the one that has least left.
+    fn remember(&self, request: &Request, quota: &Quota) {
+        if !self.headers {
+            return;
+        }
+        let attributes = request.attributes();
+        let tighter = |text: Vec<u8>| Quota::read(&text).is_some_and(|other| other.remaining < quota.remaining);
+        if !attributes.get(QUOTA).is_some_and(tighter) {
+            attributes.set(QUOTA, quota.write());
+        }
+    }
+
+    fn over_limit(&self, request: &Request, quota: &Quota, key: &str) -> Flow {
+        let mode = if self.shadow { "shadow" } else { "enforce" };
+        request.attributes().set(LIMITED, mode);
+        // Metrics need a grant, which a limit works without.
+        let _ = metrics::add("rate_limited", &[("mode", mode)], 1);
+        if self.shadow {
+            gofe_plugin::info!("`{key}` is over the limit of {}; it passes because of `shadow`", self.rate);
+            return Flow::Continue;
+        }
+        let message = "Too many requests: try again later.";
+        let mut reply = Reply::error(self.status, "rate-limited", message).header("retry-after", quota.retry_seconds());
+        if self.headers {
+            reply = quota.headers().iter().fold(reply, |reply, (name, value)| reply.header(name, value));
+        }
+        reply.into()
+    }
+}
+
+#[cfg(test)]
+mod tests;
