@@ -1,0 +1,368 @@
+//! Checked configuration: what the rest of gofe works with.
+//!
+//! No `Option` where there is a default, no string where there is a type, no name that refers to nothing.
+//! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
+//! the place of a value by its JSON pointer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+/// A whole configuration file, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Worker threads; one per core where the file does not say.
+    pub workers: usize,
+    /// Where clients connect.
+    pub listeners: Vec<Listener>,
+    /// The admin API; absent where the file has no `admin`.
+    pub admin: Option<Admin>,
+    /// What a client may ask of the proxy.
+    pub limits: ClientLimits,
+    /// How long a client may take.
+    pub timeouts: ClientTimeouts,
+    /// What the log keeps and how it looks.
+    pub log: Log,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Plugins by name.
+    pub plugins: BTreeMap<String, Plugin>,
+    /// Chains by name: names of plugins, in order.
+    pub chains: BTreeMap<String, Vec<String>>,
+    /// Routes in the order of the file.
+    pub routes: Vec<Route>,
+    /// Upstreams by name.
+    pub upstreams: BTreeMap<String, Upstream>,
+}
+
+/// One address on which gofe accepts clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The address; port 0 takes a free port.
+    pub address: SocketAddr,
+}
+
+/// The admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The address: loopback, or any when there is a token.
+    pub address: SocketAddr,
+    /// The bearer token that each request must carry.
+    pub token: Option<Secret>,
+}
+
+/// Where a secret comes from. It is read when a configuration is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// An environment variable.
+    Env(String),
+    /// A file; a line feed at its end does not belong to the secret.
+    File(PathBuf),
+}
+
+/// Limits on clients, for all listeners together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Connections open at a time. Default 10,000.
+    pub connections: usize,
+    /// Bytes of a request's line and header section. Default 64 KiB; at least 8 KiB.
+    pub header_size: usize,
+    /// Header fields in a request. Default 100.
+    pub header_count: usize,
+    /// Bytes of a request's body. Default 100 MiB.
+    pub body_size: u64,
+    /// HTTP/2 streams open at a time on a connection. Default 100.
+    pub streams: u32,
+}
+
+/// Timeouts towards clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// From the first byte of a request to the end of its header section. Default 10 s.
+    pub header_read: Duration,
+    /// A connection without a request, and a body that does not move. Default 60 s.
+    pub idle: Duration,
+    /// From SIGTERM until connections are cut. Default 30 s.
+    pub drain: Duration,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A filter as `tracing-subscriber` reads it, for example `info` or `gofe=debug`. Default `info`.
+    pub filter: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
+
+/// One plugin: its code, what it may do, and what happens when it fails.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plugin {
+    /// Where the code is.
+    pub source: PluginSource,
+    /// The digest that the code must have: SHA-256 in lower-case hexadecimal.
+    pub digest: Option<String>,
+    /// What happens to a request when the plugin fails.
+    pub on_error: OnError,
+    /// How instances are used.
+    pub instance: InstanceMode,
+    /// What one call may use.
+    pub limits: PluginLimits,
+    /// What the plugin may do beyond its request.
+    pub allow: Allow,
+    /// The plugin's own configuration; null where there is none.
+    pub config: serde_json::Value,
+}
+
+/// Where a plugin's code is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginSource {
+    /// A standard plugin, built into gofe: `std:api-key`.
+    Standard(String),
+    /// A file: `file:plugins/tenant.wasm`, relative to the configuration file; here already joined to its folder.
+    File(PathBuf),
+}
+
+/// What happens when a plugin traps, runs over a limit, says that it failed, or could not be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// The request is answered with 500.
+    #[default]
+    FailClosed,
+    /// The request goes on as if the plugin were not in the chain.
+    FailOpen,
+}
+
+/// How instances of a plugin are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InstanceMode {
+    /// An instance is leased for one call.
+    #[default]
+    PerCall,
+    /// An instance is held from a request's first phase to its last.
+    PerRequest,
+    /// Each request gets a new instance, which is thrown away.
+    Fresh,
+}
+
+/// What one call of a plugin may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Execution time of one call; waiting for a callout does not count. Default 10 ms, at least 1 ms.
+    pub time: Duration,
+    /// Linear memory of one instance in bytes. Default 16 MiB.
+    pub memory: usize,
+    /// The most a plugin may hold back of a body in bytes. Default 1 MiB.
+    pub body: u64,
+}
+
+/// What a plugin may do beyond its request. Nothing by default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Allow {
+    /// Hosts, with a port or without (then 80 and 443), that it may send requests to.
+    pub http: Vec<Authority>,
+    /// Limits on those requests.
+    pub http_limits: OutboundLimits,
+    /// Whether it may use the key-value store.
+    pub key_value: bool,
+    /// Whether it may have metrics.
+    pub metrics: bool,
+    /// Secrets that it may read.
+    pub secrets: BTreeSet<String>,
+    /// Where its output goes.
+    pub output: Output,
+}
+
+/// Limits on a plugin's own requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundLimits {
+    /// The most time for one request. Default 5 s.
+    pub timeout: Duration,
+    /// The most bytes of a response. Default 1 MiB.
+    pub response_size: usize,
+}
+
+impl Default for OutboundLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(5), response_size: 1 << 20 }
+    }
+}
+
+/// Where a plugin's output goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Output {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file that is appended to, and opened anew at a reload.
+    File(PathBuf),
+}
+
+/// One route: which requests it takes and what happens to them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// The name in logs, metrics and plugins: the file's `name`, or the path pattern.
+    pub name: String,
+    /// Which requests it takes.
+    pub matches: Match,
+    /// The name of the chain; absent for none.
+    pub chain: Option<String>,
+    /// What answers.
+    pub action: Action,
+    /// From the request's headers to the end of the response's headers. Default 60 s.
+    pub timeout: Duration,
+    /// Bytes of a request's body, in the place of the client limit.
+    pub body_size: Option<u64>,
+}
+
+/// Which requests a route takes: all that is named must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// Hosts without port, in lower case; empty for every host.
+    pub hosts: Vec<HostPattern>,
+    /// The path.
+    pub path: PathPattern,
+    /// Methods; empty for every method.
+    pub methods: Vec<Method>,
+    /// Header fields that must be there.
+    pub headers: Vec<HeaderMatch>,
+}
+
+/// A host in a match.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostPattern {
+    /// This host.
+    Exact(String),
+    /// `*.example.com`: any name below `example.com`; here without the `*.`.
+    Suffix(String),
+}
+
+/// A path in a match.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PathPattern {
+    /// `/a/b`: this path.
+    Exact(String),
+    /// `/a/**`: `/a` and everything below it, here `/a`; `/**` is here the empty string.
+    Prefix(String),
+}
+
+/// A header field in a match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderMatch {
+    /// The field's name.
+    pub name: HeaderName,
+    /// The value it must have; any where there is none.
+    pub value: Option<HeaderValue>,
+}
+
+/// What answers a route's requests.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// The upstream of this name.
+    Upstream(String),
+    /// A fixed answer.
+    Respond {
+        /// The status.
+        status: StatusCode,
+        /// The body.
+        body: String,
+    },
+}
+
+/// A set of endpoints that serve the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// What serves.
+    pub backend: Backend,
+    /// How an endpoint is chosen.
+    pub balance: Balance,
+    /// The protocol towards the endpoints.
+    pub protocol: Protocol,
+    /// How long a connection may take to be made. Default 5 s.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept. Default 60 s.
+    pub idle_timeout: Duration,
+    /// Unused connections kept to one endpoint, in each worker. Default 128.
+    pub idle_connections: usize,
+}
+
+/// What serves an upstream's requests.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Backend {
+    /// Servers in the network.
+    Endpoints(Vec<Endpoint>),
+    /// The demo server built into gofe: it answers with method, path, headers and body as JSON.
+    Echo,
+}
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host and port. A name is looked up when a connection is made.
+    pub authority: Authority,
+    /// Labels for subsets, for example `version: v2`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// Of two at random, the one with fewer requests in flight.
+    LeastRequest,
+}
+
+/// The protocol towards endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3).
+    Http2,
+}
+
+impl Match {
+    /// How many conditions there are besides host and path: of two routes with the same, the one with more goes first.
+    pub fn conditions(&self) -> usize {
+        usize::from(!self.methods.is_empty()) + self.headers.len()
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Suffix(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Prefix(prefix) => write!(f, "{prefix}/**"),
+        }
+    }
+}
