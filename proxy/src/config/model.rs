@@ -5,6 +5,7 @@
 //! the place of a value by its JSON pointer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -204,7 +205,7 @@ impl Default for OutboundLimits {
 }
 
 /// Where a plugin's output goes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Output {
     /// Standard output.
     #[default]
@@ -339,4 +340,29 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3).
     Http2,
+}
+
+impl Match {
+    /// How many conditions there are besides host and path: of two routes with the same, the one with more goes first.
+    pub fn conditions(&self) -> usize {
+        usize::from(!self.methods.is_empty()) + self.headers.len()
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Suffix(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Prefix(prefix) => write!(f, "{prefix}/**"),
+        }
+    }
 }

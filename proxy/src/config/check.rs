@@ -1,0 +1,230 @@
+//! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
+
+mod names;
+mod plugins;
+mod routes;
+mod upstreams;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use super::diagnostic::Diagnostic;
+use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Listener, Log, LogFormat, Secret};
+use super::raw::{List, Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawListener, RawLog, RawSecret};
+use super::source::{Source, child};
+use super::written::{As, Size, Time};
+use super::{MAX_PROBLEMS, nearest};
+
+const MILLISECOND: Time = Time(Duration::from_millis(1));
+const HOUR: Time = Time(Duration::from_secs(3600));
+const DAY: Time = Time(Duration::from_secs(24 * 3600));
+
+/// Checks everything; the result is of use only when no error was reported.
+pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>) -> Config {
+    let mut check = Check { source, problems };
+    let config = Config {
+        workers: check.workers(raw.workers),
+        listeners: check.listeners(&raw.listeners),
+        admin: raw.admin.as_ref().map(|admin| check.admin(admin)),
+        limits: check.limits(&raw.limits),
+        timeouts: check.timeouts(&raw.timeouts),
+        log: check.log(&raw.log),
+        secrets: check.secrets(&raw.secrets),
+        plugins: check.plugins(&raw.plugins),
+        chains: check.chains(&raw.chains),
+        routes: check.routes(&raw.routes),
+        upstreams: check.upstreams(&raw.upstreams),
+    };
+    check.addresses(&config);
+    check.unused(&config);
+    config
+}
+
+/// Checks one configuration.
+struct Check<'a> {
+    source: &'a Source,
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Check<'_> {
+    fn report(&mut self, problem: Diagnostic) {
+        // One more than is shown, so that the report says that there are more.
+        if self.problems.len() <= MAX_PROBLEMS {
+            self.problems.push(problem);
+        }
+    }
+
+    fn error(&mut self, pointer: &str, message: impl Into<String>) {
+        self.report(self.source.error(pointer, message));
+    }
+
+    fn error_with_help(&mut self, pointer: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.report(self.source.error(pointer, message).with_help(help));
+    }
+
+    fn warning(&mut self, pointer: &str, message: impl Into<String>) {
+        self.report(self.source.key_error(pointer, message).as_warning());
+    }
+
+    /// Whether the file has something at a pointer, be it right or wrong.
+    fn written(&self, pointer: &str) -> bool {
+        self.source.value().pointer(pointer).is_some()
+    }
+
+    /// The keys of a map in the file, with those whose values are wrong.
+    fn keys(&self, pointer: &str) -> Vec<&str> {
+        let map = self.source.value().pointer(pointer).and_then(|value| value.as_object());
+        map.map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default()
+    }
+
+    /// A value within bounds, or else the default.
+    fn within<T: PartialOrd + Copy + Display>(&mut self, at: &str, value: Option<T>, default: T, low: T, high: T) -> T {
+        let value = value.unwrap_or(default);
+        if value < low || value > high {
+            self.error(at, format!("{value} is out of range: it goes from {low} to {high}"));
+        }
+        value
+    }
+
+    fn count(&mut self, at: &str, value: Option<u64>, default: u64, low: u64, high: u64) -> usize {
+        usize::try_from(self.within(at, value, default, low, high)).unwrap_or(usize::MAX)
+    }
+
+    fn size(&mut self, at: &str, value: Option<&As<Size>>, default: u64, low: u64, high: u64) -> u64 {
+        self.within(at, value.map(|size| size.0), Size(default), Size(low), Size(high)).0
+    }
+
+    fn time(&mut self, at: &str, value: Option<&As<Time>>, default: Duration, low: Time, high: Time) -> Duration {
+        self.within(at, value.map(|time| time.0), Time(default), low, high).0
+    }
+
+    /// Checks that a name refers to one of the keys of a map in the file.
+    fn reference(&mut self, at: &str, what: &str, map: &str, name: &str) {
+        let known = self.keys(map);
+        if known.contains(&name) {
+            return;
+        }
+        let message = format!("there is no {what} `{name}`");
+        let help = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => format!("the file has no `{}`", &map[1..]),
+            None => format!("`{}` has {}", &map[1..], known.join(", ")),
+        };
+        self.error_with_help(at, message, help);
+    }
+
+    /// Checks a name that the file gives to something.
+    fn name(&mut self, at: &str, name: &str) {
+        let right = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.len() > 100 || !name.chars().all(right) {
+            let problem = self.source.key_error(at, "this cannot be a name");
+            self.report(problem.with_help("a name has 1 to 100 letters, digits, `-`, `_` and `.`"));
+        }
+    }
+
+    fn workers(&mut self, workers: Option<u64>) -> usize {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        self.count("/workers", workers, cores.min(1024), 1, 1024)
+    }
+
+    fn listeners(&mut self, listeners: &List<RawListener>) -> Vec<Listener> {
+        if listeners.is_empty() && self.source.value().pointer("/listeners").is_none_or(|value| value.is_array()) {
+            let example = "write `listeners: [{ address: 127.0.0.1:8080 }]`";
+            self.error_with_help("/listeners", "there is no listener", example);
+        }
+        listeners.iter().flatten().map(|listener| Listener { address: listener.address.0 }).collect()
+    }
+
+    fn admin(&mut self, admin: &RawAdmin) -> Admin {
+        let address = admin.address.as_ref().map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)), |address| address.0);
+        let token = admin.token.as_ref().and_then(|token| self.secret("/admin/token", token));
+        if !address.ip().to_canonical().is_loopback() && !self.written("/admin/token") {
+            let message = format!("{address} can be reached from other machines, so the admin API needs a token");
+            self.error_with_help("/admin/address", message, "add `token: { env: NAME }`, or listen on 127.0.0.1");
+        }
+        Admin { address, token }
+    }
+
+    fn limits(&mut self, raw: &RawClientLimits) -> ClientLimits {
+        ClientLimits {
+            connections: self.count("/limits/connections", raw.connections, 10_000, 1, 10_000_000),
+            header_size: self.size("/limits/header-size", raw.header_size.as_ref(), 64 << 10, 8 << 10, 1 << 20)
+                as usize,
+            header_count: self.count("/limits/header-count", raw.header_count, 100, 1, 10_000),
+            body_size: self.size("/limits/body-size", raw.body_size.as_ref(), 100 << 20, 0, 1 << 40),
+            streams: self.count("/limits/streams", raw.streams, 100, 1, 10_000) as u32,
+        }
+    }
+
+    fn timeouts(&mut self, raw: &RawClientTimeouts) -> ClientTimeouts {
+        let seconds = Duration::from_secs;
+        ClientTimeouts {
+            header_read: self.time("/timeouts/header-read", raw.header_read.as_ref(), seconds(10), MILLISECOND, HOUR),
+            idle: self.time("/timeouts/idle", raw.idle.as_ref(), seconds(60), MILLISECOND, DAY),
+            drain: self.time("/timeouts/drain", raw.drain.as_ref(), seconds(30), Time(Duration::ZERO), DAY),
+        }
+    }
+
+    fn log(&mut self, raw: &RawLog) -> Log {
+        let filter = raw.filter.clone().unwrap_or_else(|| "info".to_owned());
+        if filter.trim().is_empty() {
+            self.error_with_help("/log/filter", "the filter is empty", "write a level, as in `info`, or `off`");
+        }
+        Log { filter, format: raw.format.as_ref().map_or(LogFormat::Auto, |format| format.0) }
+    }
+
+    fn secrets(&mut self, raw: &BTreeMap<String, RawSecret>) -> BTreeMap<String, Secret> {
+        let mut secrets = BTreeMap::new();
+        for (name, raw) in raw {
+            let at = child("/secrets", name);
+            self.name(&at, name);
+            secrets.extend(self.secret(&at, raw).map(|secret| (name.clone(), secret)));
+        }
+        secrets
+    }
+
+    fn secret(&mut self, at: &str, raw: &RawSecret) -> Option<Secret> {
+        match (&raw.env, &raw.file) {
+            (Some(name), None) if name.is_empty() || name.contains(['=', '\0']) => {
+                self.error(&child(at, "env"), "no environment variable has this name");
+            }
+            (Some(name), None) => return Some(Secret::Env(name.clone())),
+            (None, Some(path)) if path.is_empty() => self.error(&child(at, "file"), "the path is empty"),
+            (None, Some(path)) => return Some(Secret::File(self.joined(path.into()))),
+            (None, None) if self.written(&child(at, "env")) || self.written(&child(at, "file")) => {}
+            _ => self.error(at, "a secret comes from one place: write `{ env: NAME }` or `{ file: PATH }`"),
+        }
+        None
+    }
+
+    /// A path as it is seen from the folder of the configuration file.
+    fn joined(&self, path: PathBuf) -> PathBuf {
+        self.source.folder().join(path)
+    }
+
+    /// Addresses that are there twice. Port 0 takes a free port each time.
+    fn addresses(&mut self, config: &Config) {
+        let listeners = self.source.value().pointer("/listeners").and_then(|value| value.as_array());
+        // With a hole among the listeners, their numbers are not those of the file.
+        if listeners.is_none_or(|listeners| listeners.len() != config.listeners.len()) {
+            return;
+        }
+        let mut seen: BTreeMap<SocketAddr, String> = BTreeMap::new();
+        let listeners =
+            config.listeners.iter().enumerate().map(|(i, l)| (l.address, format!("/listeners/{i}/address")));
+        let admin = config.admin.iter().map(|admin| (admin.address, "/admin/address".to_owned()));
+        for (address, at) in listeners.chain(admin).filter(|(address, _)| address.port() != 0) {
+            match seen.get(&address) {
+                Some(first) => {
+                    let first = self.source.locate(first);
+                    self.error(&at, format!("{address} is taken already at {first}"));
+                }
+                None => _ = seen.insert(address, at),
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Names of routes that have none, and what nothing refers to.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::Check;
+use crate::config::model::{Action, Config, Match, Route};
+use crate::config::source::child;
+
+/// Gives each route without a name one of its own: its path, with host and methods when those tell it apart.
+pub(super) fn route_names(routes: &mut [Route]) {
+    let given: HashSet<String> = routes.iter().map(|route| route.name.clone()).collect();
+    let candidates: Vec<[String; 3]> = routes.iter().map(|route| spellings(&route.matches)).collect();
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    for (candidates, _) in candidates.iter().zip(&*routes).filter(|(_, route)| route.name.is_empty()) {
+        // Two of one route's spellings may be the same.
+        for name in candidates.iter().collect::<HashSet<_>>() {
+            *uses.entry(name).or_default() += 1;
+        }
+    }
+    for (index, (route, candidates)) in routes.iter_mut().zip(&candidates).enumerate() {
+        if route.name.is_empty() {
+            let own = candidates.iter().find(|name| uses[name.as_str()] == 1 && !given.contains(*name));
+            route.name = own.cloned().unwrap_or_else(|| format!("{} #{index}", candidates[2]));
+        }
+    }
+}
+
+/// A match in words, ever longer.
+fn spellings(matches: &Match) -> [String; 3] {
+    let path = matches.path.to_string();
+    let hosts: Vec<String> = matches.hosts.iter().map(ToString::to_string).collect();
+    let with_host = format!("{}{path}", hosts.join(","));
+    let methods: Vec<&str> = matches.methods.iter().map(|method| method.as_str()).collect();
+    let with_methods = format!("{} {with_host}", methods.join(",")).trim_start().to_owned();
+    [path, with_host, with_methods]
+}
+
+impl Check<'_> {
+    /// Warns of what is declared and never used.
+    pub(super) fn unused(&mut self, config: &Config) {
+        let chains: HashSet<&str> = config.routes.iter().filter_map(|route| route.chain.as_deref()).collect();
+        self.report_unused("chain", "/chains", "route has it", &chains);
+        let plugins = config.chains.values().flatten().map(String::as_str).collect();
+        self.report_unused("plugin", "/plugins", "chain has it", &plugins);
+        let mut upstreams: HashSet<&str> = HashSet::new();
+        for route in &config.routes {
+            if let Action::Upstream(name) = &route.action {
+                upstreams.insert(name);
+            }
+        }
+        // A plugin may choose an upstream, and then its configuration names it.
+        config.plugins.values().for_each(|plugin| words(&plugin.config, &mut upstreams));
+        self.report_unused("upstream", "/upstreams", "route leads to it", &upstreams);
+        let mut secrets: HashSet<&str> = HashSet::new();
+        config.plugins.values().for_each(|plugin| secrets.extend(plugin.allow.secrets.iter().map(String::as_str)));
+        self.report_unused("secret", "/secrets", "plugin may read it", &secrets);
+    }
+
+    fn report_unused(&mut self, what: &str, map: &str, why: &str, used: &HashSet<&str>) {
+        let unused: Vec<String> =
+            self.keys(map).into_iter().filter(|name| !used.contains(name)).map(Into::into).collect();
+        for name in unused {
+            self.warning(&child(map, &name), format!("the {what} `{name}` is not used: no {why}"));
+        }
+    }
+}
+
+/// All strings in a value, keys among them.
+fn words<'a>(value: &'a Value, found: &mut HashSet<&'a str>) {
+    match value {
+        Value::String(text) => _ = found.insert(text),
+        Value::Array(items) => items.iter().for_each(|item| words(item, found)),
+        Value::Object(map) => {
+            for (key, value) in map {
+                found.insert(key);
+                words(value, found);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

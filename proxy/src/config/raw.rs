@@ -1,0 +1,229 @@
+//! The file's own shape: what serde reads, with every single value already of its type.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+
+use http::Method;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::Value;
+
+use super::model::{
+    Backend, Balance, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Protocol,
+};
+use super::written::{As, Callee, Digest, Server, Size, Status, Time, Wanted};
+
+/// A list; a hole is an item that was wrong and has been reported.
+pub(super) type List<T> = Vec<Option<T>>;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Raw {
+    pub(super) workers: Option<u64>,
+    pub(super) listeners: List<RawListener>,
+    pub(super) admin: Option<RawAdmin>,
+    pub(super) limits: RawClientLimits,
+    pub(super) timeouts: RawClientTimeouts,
+    pub(super) log: RawLog,
+    pub(super) secrets: BTreeMap<String, RawSecret>,
+    pub(super) plugins: BTreeMap<String, RawPlugin>,
+    pub(super) chains: BTreeMap<String, List<String>>,
+    pub(super) routes: List<RawRoute>,
+    pub(super) upstreams: BTreeMap<String, RawUpstream>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawListener {
+    pub(super) address: As<SocketAddr>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawAdmin {
+    pub(super) address: Option<As<SocketAddr>>,
+    pub(super) token: Option<RawSecret>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawClientLimits {
+    pub(super) connections: Option<u64>,
+    pub(super) header_size: Option<As<Size>>,
+    pub(super) header_count: Option<u64>,
+    pub(super) body_size: Option<As<Size>>,
+    pub(super) streams: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawClientTimeouts {
+    pub(super) header_read: Option<As<Time>>,
+    pub(super) idle: Option<As<Time>>,
+    pub(super) drain: Option<As<Time>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawLog {
+    pub(super) filter: Option<String>,
+    pub(super) format: Option<As<LogFormat>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "`{ env: NAME }` or `{ file: PATH }`")]
+pub(super) struct RawSecret {
+    pub(super) env: Option<String>,
+    pub(super) file: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawPlugin {
+    pub(super) source: As<PluginSource>,
+    pub(super) digest: Option<As<Digest>>,
+    pub(super) on_error: Option<As<OnError>>,
+    pub(super) instance: Option<As<InstanceMode>>,
+    #[serde(default)]
+    pub(super) limits: RawPluginLimits,
+    #[serde(default)]
+    pub(super) allow: RawAllow,
+    #[serde(default)]
+    pub(super) config: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawPluginLimits {
+    pub(super) time: Option<As<Time>>,
+    pub(super) memory: Option<As<Size>>,
+    pub(super) body: Option<As<Size>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawAllow {
+    pub(super) http: Option<Brief<RawHttp>>,
+    pub(super) key_value: bool,
+    pub(super) metrics: bool,
+    pub(super) secrets: List<String>,
+    pub(super) output: Option<As<Output>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawHttp {
+    pub(super) hosts: List<As<Callee>>,
+    pub(super) timeout: Option<As<Time>>,
+    pub(super) response_size: Option<As<Size>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawRoute {
+    pub(super) name: Option<String>,
+    #[serde(default, rename = "match")]
+    pub(super) matches: RawMatch,
+    pub(super) chain: Option<String>,
+    pub(super) upstream: Option<String>,
+    pub(super) respond: Option<RawRespond>,
+    pub(super) timeout: Option<As<Time>>,
+    pub(super) body_size: Option<As<Size>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawMatch {
+    pub(super) path: Option<As<PathPattern>>,
+    pub(super) host: Option<As<HostPattern>>,
+    pub(super) hosts: List<As<HostPattern>>,
+    pub(super) methods: List<As<Method>>,
+    pub(super) headers: BTreeMap<String, As<Wanted>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawRespond {
+    pub(super) status: Option<As<Status>>,
+    pub(super) body: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawUpstream {
+    #[serde(default)]
+    pub(super) endpoints: List<Brief<RawEndpoint>>,
+    pub(super) builtin: Option<As<Backend>>,
+    pub(super) balance: Option<As<Balance>>,
+    pub(super) protocol: Option<As<Protocol>>,
+    pub(super) connect_timeout: Option<As<Time>>,
+    pub(super) idle_timeout: Option<As<Time>>,
+    pub(super) idle_connections: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawEndpoint {
+    pub(super) address: As<Server>,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+/// A map that may also be written as its main value alone.
+pub(super) struct Brief<T>(pub(super) T);
+
+/// How the main value alone is written.
+pub(super) trait Main: de::DeserializeOwned {
+    type Value: de::DeserializeOwned;
+    const WHAT: &'static str;
+    fn from_main(value: Self::Value) -> Self;
+}
+
+impl Main for RawEndpoint {
+    type Value = As<Server>;
+    const WHAT: &'static str = "a host and a port, as in `127.0.0.1:9000`, or `{ address: …, labels: … }`";
+
+    fn from_main(address: As<Server>) -> Self {
+        Self { address, labels: BTreeMap::new() }
+    }
+}
+
+impl Main for RawHttp {
+    type Value = List<As<Callee>>;
+    const WHAT: &'static str = "a list of hosts, or `{ hosts: …, timeout: …, response-size: … }`";
+
+    fn from_main(hosts: Self::Value) -> Self {
+        Self { hosts, timeout: None, response_size: None }
+    }
+}
+
+impl<'de, T: Main> Deserialize<'de> for Brief<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BriefVisitor(PhantomData))
+    }
+}
+
+struct BriefVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Main> Visitor<'de> for BriefVisitor<T> {
+    type Value = Brief<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::WHAT)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        T::Value::deserialize(StrDeserializer::new(text)).map(|value| Brief(T::from_main(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        T::Value::deserialize(SeqAccessDeserializer::new(items)).map(|value| Brief(T::from_main(value)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries)).map(Brief)
+    }
+}
