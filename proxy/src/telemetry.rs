@@ -1,0 +1,10 @@
+//! What gofe says about itself: the log, the metrics, and the plugins' own output.
+
+pub mod log;
+mod metrics;
+mod output;
+
+pub use metrics::{
+    Custom, CustomError, Exposition, Metrics, PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics,
+};
+pub use output::{Output, Outputs};
