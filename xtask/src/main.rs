@@ -1,3 +1,104 @@
-//! `cargo xtask`: the developer commands of gofe.
+//! `cargo xtask`: the developer's commands of gofe. CI calls `cargo xtask test` and nothing else.
 
-fn main() {}
+mod bench;
+mod docs;
+mod guests;
+mod lint;
+mod plugins;
+mod process;
+mod setup;
+mod source;
+mod steps;
+mod suite;
+mod wasm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::steps::{Outcome, Steps};
+use crate::workspace::Workspace;
+
+/// The developer's commands of gofe.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Get what is needed, then run every lint, check and test.
+    Test {
+        /// Only this part.
+        #[arg(long)]
+        only: Option<suite::Part>,
+        /// Passed to `cargo test`, for example a filter.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Formatting, clippy (also for WASM), licences, the rules of the house.
+    Lint {
+        /// Only the rules of the house, which need no compiler.
+        #[arg(long)]
+        house: bool,
+    },
+    /// Build the standard plugins into plugins/dist.
+    Plugins {
+        /// Only find out whether plugins/dist is what the sources give.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the plugins that only tests load into target/guests.
+    Guests,
+    /// Check links, paths, commands and configurations in the pages and examples.
+    CheckDocs,
+    /// Measure.
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
+    /// Install what the other commands use: WASM targets, clippy, rustfmt, curl, cargo-deny.
+    Setup,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let workspace = Workspace::load()?;
+    match cli.command {
+        Task::Test { only, arguments } => suite::run(&workspace, only, &arguments),
+        Task::Lint { house } => {
+            let mut steps = Steps::default();
+            if house {
+                lint::house_steps(&workspace, &mut steps);
+            } else {
+                setup::components(&workspace)?;
+                lint::steps(&workspace, &mut steps);
+            }
+            steps.finish()
+        }
+        Task::Plugins { check } => {
+            let outcome = if check { plugins::check(&workspace)? } else { plugins::update(&workspace)? };
+            if let Outcome::Skipped(why) = outcome {
+                eprintln!("skipped: {why}");
+            }
+            Ok(())
+        }
+        Task::Guests => guests::build(&workspace),
+        Task::CheckDocs => docs::check(&workspace),
+        Task::Bench { what } => bench::run(&workspace, &what),
+        Task::Setup => setup::ensure(&workspace).and_then(|()| setup::cargo_deny(&workspace)),
+    }
+}

@@ -1,0 +1,31 @@
+//! `cargo xtask guests`: the plugins that only tests load, from `tests/guests` to `target/guests`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::setup;
+use crate::wasm::Builder;
+use crate::workspace::Workspace;
+
+/// The folder for the modules, which tests get as `GOFE_GUESTS`.
+pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("guests")
+}
+
+/// Builds every guest to `<folder of the crate>.wasm`. A guest names another target than
+/// `wasm32-unknown-unknown` in its manifest: `[package.metadata.gofe]`, `target = "wasm32-wasip2"`.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    setup::targets(workspace)?;
+    let folder = folder(workspace);
+    fs::create_dir_all(&folder)?;
+    let guests = workspace.modules_in("tests/guests");
+    let builder = Builder::new(workspace)?;
+    for guest in &guests {
+        let built = builder.build(guest)?;
+        fs::copy(built, folder.join(format!("{}.wasm", guest.short_name())))?;
+    }
+    eprintln!("{} guests in {}", guests.len(), folder.display());
+    Ok(())
+}

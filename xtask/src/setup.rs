@@ -1,0 +1,84 @@
+//! What the tests need beside stable Rust: targets and components by rustup, curl, and on request cargo-deny.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+use crate::workspace::{WASI, WASM, Workspace};
+
+/// Makes sure of all that `cargo xtask test` cannot do without. What is there is left alone.
+pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
+    targets(workspace)?;
+    components(workspace)?;
+    curl()
+}
+
+/// Adds the WASM targets that the toolchain does not have.
+pub(crate) fn targets(workspace: &Workspace) -> Result<()> {
+    let missing: Vec<_> = [WASM, WASI].into_iter().filter(|target| !has_target(workspace, target)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    rustup(workspace, &["target", "add"], &missing)
+}
+
+/// Adds clippy and rustfmt where the toolchain lacks them.
+pub(crate) fn components(workspace: &Workspace) -> Result<()> {
+    let lacks = |command: &str| !process::succeeds(workspace.cargo().args([command, "--version"]));
+    let tools = [("clippy", "clippy"), ("fmt", "rustfmt")];
+    let missing: Vec<_> = tools.into_iter().filter(|(command, _)| lacks(command)).map(|(_, name)| name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    rustup(workspace, &["component", "add"], &missing)
+}
+
+/// Installs cargo-deny, which the lints use where it is there.
+pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<()> {
+    if has_cargo_deny(workspace) {
+        return Ok(());
+    }
+    process::run(workspace.cargo().args(["install", "--locked", "cargo-deny"]))
+}
+
+/// Whether cargo-deny is installed.
+pub(crate) fn has_cargo_deny(workspace: &Workspace) -> bool {
+    process::succeeds(workspace.cargo().args(["deny", "--version"]))
+}
+
+/// A target is there when its libraries are, whoever installed them.
+fn has_target(workspace: &Workspace, target: &str) -> bool {
+    let question = ["--print", "target-libdir", "--target", target];
+    let answer = process::output(Command::new("rustc").current_dir(&workspace.root).args(question));
+    answer.is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+}
+
+fn rustup(workspace: &Workspace, action: &[&str], missing: &[&str]) -> Result<()> {
+    let mut command = Command::new("rustup");
+    command.current_dir(&workspace.root);
+    if !process::succeeds(command.arg("--version")) {
+        bail!(
+            "the Rust toolchain lacks {}, and there is no rustup to add it. Install rustup (https://rustup.rs), or \
+             these parts by the way in which the toolchain was installed",
+            missing.join(", ")
+        );
+    }
+    process::run(Command::new("rustup").current_dir(&workspace.root).args(action).args(missing))
+}
+
+fn curl() -> Result<()> {
+    if process::succeeds(Command::new("curl").arg("--version")) {
+        return Ok(());
+    }
+    let root = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !root || !process::succeeds(Command::new("apt-get").arg("--version")) {
+        bail!(
+            "the tests need curl. Install the package `curl` of your system, for example `sudo apt-get install curl`"
+        );
+    }
+    process::run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    let install = ["install", "--yes", "--quiet", "--no-install-recommends", "curl", "ca-certificates"];
+    process::run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(install))
+}
