@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode, request, response};
 use tokio::sync::Mutex;
 
 use super::{Attributes, Phase};
+use crate::http::hop::Peer;
 
 /// The request in hand. It is one pointer, so that lending it to a plugin's store moves eight bytes.
 pub struct Exchange(Option<Box<State>>);
@@ -23,6 +24,11 @@ impl Exchange {
     /// A new exchange.
     pub fn new(state: State) -> Self {
         Self(Some(Box::new(state)))
+    }
+
+    /// An exchange whose state is elsewhere.
+    pub(super) fn lent() -> Self {
+        Self(None)
     }
 
     /// Lends the state; [`Self::restore`] must bring it back before anybody else looks.
@@ -145,8 +151,19 @@ pub struct Client {
     pub worker: usize,
     /// The address in text, which most requests ask for.
     pub ip: Box<str>,
+    /// What upstreams are told of the connection.
+    pub peer: Peer,
     /// The TLS facts, on a TLS connection.
     pub tls: Option<TlsInfo>,
+}
+
+impl Client {
+    /// A client that a worker has accepted.
+    pub fn new(worker: usize, address: SocketAddr, tls: Option<TlsInfo>) -> Self {
+        let ip = address.ip().to_canonical();
+        let peer = Peer::new(ip, tls.is_some());
+        Self { worker, address, ip: ip.to_string().into(), peer, tls }
+    }
 }
 
 /// What TLS says of a connection.

@@ -34,20 +34,15 @@ impl<F: Filter> Chain<F> {
                 let (hand, shared) = hand.share();
                 (hand, Ok(Pumped::Body(self.stream(phase, shared, body))))
             }
-            BodyPlan::Buffer(limit) => match read(body, limit).await {
-                Err(error) => (hand, Err(error)),
-                Ok(Collected::Whole(bytes, trailers)) => {
-                    let pumped = self.whole(phase, &mut *hand.lock().await, bytes, trailers).await;
-                    (hand, Ok(pumped))
+            BodyPlan::Buffer(limit) => match read(body, limit).await? {
+                Collected::Whole(bytes, trailers) => {
+                    Ok(self.whole(phase, &mut *hand.lock().await, bytes, trailers).await)
                 }
-                Ok(Collected::Over(prefix, rest)) => {
-                    if self.rejects(phase, limit + 1) {
-                        return (hand, Ok(Pumped::Reply(too_large(phase))));
-                    }
+                Collected::Over(..) if self.rejects(phase, limit + 1) => Ok(Pumped::Reply(too_large(phase))),
+                Collected::Over(prefix, rest) => {
                     close(phase, &mut *hand.lock().await);
-                    let (hand, shared) = hand.share();
                     let body = Body::layered(Prefixed { prefix: Some(prefix), rest });
-                    (hand, Ok(Pumped::Body(self.stream(phase, shared, body))))
+                    Ok(Pumped::Body(self.stream(phase, hand.share(), body)))
                 }
             },
         }

@@ -69,13 +69,19 @@ impl Hand {
         }
     }
 
+    /// No exchange: what is left behind where one is taken away.
+    pub fn empty() -> Self {
+        Self::Own(Exchange::lent())
+    }
+
     /// Makes the exchange shared, if it is not yet.
-    pub(super) fn share(self) -> (Self, Shared) {
-        let shared = match self {
+    pub(super) fn share(&mut self) -> Shared {
+        let shared = match std::mem::replace(self, Self::empty()) {
             Self::Own(exchange) => Arc::new(tokio::sync::Mutex::new(exchange)),
             Self::Shared(shared) => shared,
         };
-        (Self::Shared(shared.clone()), shared)
+        *self = Self::Shared(shared.clone());
+        shared
     }
 }
 
@@ -138,6 +144,17 @@ impl<F: Filter> Chain<F> {
 
     pub(super) fn plan(&self, phase: Phase) -> BodyPlan {
         self.plans[usize::from(phase == Phase::ResponseBody)]
+    }
+
+    /// Whether a step takes part in this phase.
+    pub fn takes(&self, phase: Phase) -> bool {
+        !self.by_phase[phase as usize].is_empty()
+    }
+
+    /// Whether a step may look at the request after it was sent.
+    pub fn looks_back(&self) -> bool {
+        [Phase::ResponseHeaders, Phase::ResponseBody, Phase::Complete].into_iter().any(|phase| self.takes(phase))
+            || self.plan(Phase::RequestBody) == BodyPlan::Stream
     }
 
     /// Whether a step looks at bodies in this phase, so that their length may change.

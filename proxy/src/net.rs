@@ -1,0 +1,5 @@
+//! Sockets.
+
+mod listen;
+
+pub use listen::bind;

@@ -1,0 +1,12 @@
+//! The request path: accepts clients, takes each request through its route's chain to its upstream, and answers.
+
+mod admit;
+mod connection;
+mod flight;
+mod meter;
+mod request;
+mod rescue;
+mod watch;
+mod worker;
+
+pub use worker::{Command, Shared, Worker, WorkerHandle};

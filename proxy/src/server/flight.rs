@@ -1,0 +1,149 @@
+//! A request from its head to the last byte of its response: whatever happens to it, its end is counted, and the
+//! plugins that asked for it learn of it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tracing::debug;
+
+use super::watch::Watch;
+use super::worker::Worker;
+use crate::chain::{Chain, Exchange, Hand, Phase};
+use crate::http::{Body, BodyError};
+use crate::snapshot::{self, Route, Step};
+
+/// A request on its way.
+pub(super) struct Flight {
+    pub(super) worker: Arc<Worker>,
+    /// The configuration that the request runs on, to its end.
+    pub(super) pin: snapshot::Pin,
+    /// The route, as an index into the snapshot's.
+    pub(super) route: usize,
+    pub(super) hand: Hand,
+    watch: Arc<Watch>,
+    started: Instant,
+    /// The status of the response; 0 while there is none.
+    pub(super) status: u16,
+    response_bytes: u64,
+    error: Option<&'static str>,
+}
+
+impl Flight {
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        pin: snapshot::Pin,
+        route: usize,
+        exchange: Exchange,
+        watch: Arc<Watch>,
+        started: Instant,
+    ) -> Self {
+        pin.routes[route].metrics.begin(worker.index);
+        let hand = Hand::Own(exchange);
+        Self { worker, pin, route, hand, watch, started, status: 0, response_bytes: 0, error: Some("client-gone") }
+    }
+
+    pub(super) fn route(&self) -> &Route {
+        &self.pin.routes[self.route]
+    }
+
+    pub(super) fn chain(&self) -> Arc<Chain<Step>> {
+        self.route().chain.clone()
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        self.watch.end();
+        self.route().metrics.end(self.worker.index, self.status, duration);
+        let chain = &self.pin.routes[self.route].chain;
+        if !chain.takes(Phase::Complete) {
+            return;
+        }
+        let last = Last { response_bytes: self.response_bytes, error: self.error, duration };
+        let hand = std::mem::replace(&mut self.hand, Hand::empty());
+        let pin = self.pin.clone();
+        let chain = chain.clone();
+        self.worker.shared.spawn(async move {
+            last.complete(&chain, hand).await;
+            drop(pin);
+        });
+    }
+}
+
+/// What is known when a request is over.
+struct Last {
+    response_bytes: u64,
+    error: Option<&'static str>,
+    duration: Duration,
+}
+
+impl Last {
+    async fn complete(self, chain: &Chain<Step>, mut hand: Hand) {
+        let mut exchange = hand.lock().await;
+        let summary = &mut exchange.summary;
+        summary.duration = Some(self.duration);
+        summary.response_bytes = self.response_bytes;
+        summary.error = self.error.or(summary.error);
+        chain.complete(&mut exchange).await;
+    }
+}
+
+/// The response's body on its way to the client; with it the request ends.
+pub(super) struct Ending {
+    body: Body,
+    flight: Flight,
+}
+
+impl Ending {
+    pub(super) fn new(body: Body, flight: Flight) -> Self {
+        let mut ending = Self { body, flight };
+        if http_body::Body::is_end_stream(&ending.body) {
+            ending.flight.error = None;
+        }
+        ending
+    }
+}
+
+impl http_body::Body for Ending {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.flight.response_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if http_body::Body::is_end_stream(&this.body) {
+                    this.flight.error = None;
+                }
+            }
+            Poll::Ready(None) => this.flight.error = None,
+            Poll::Ready(Some(Err(error))) => {
+                let reason = if matches!(error, BodyError::Ended) { "plugin-error" } else { "upstream-broke-off" };
+                this.flight.error = Some(reason);
+                this.flight.worker.metrics.error(this.flight.worker.index, reason);
+                debug!(route = &*this.flight.route().name, reason, "the response broke off: {error}");
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,251 @@
+//! The life of a request: admit, pin, route, request phases, upstream, response phases, response.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, Method, Request, Response, StatusCode, response};
+use hyper::body::Incoming;
+use tokio::time::timeout_at;
+
+use super::admit::admit;
+use super::flight::{Ending, Flight};
+use super::meter::Meter;
+use super::rescue::{Trouble, rescue};
+use super::watch::Watch;
+use super::worker::Worker;
+use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
+use crate::http::{Body, BodyError, hop};
+use crate::snapshot::{Action, Pin, Upstream};
+
+/// What answers a request: an upstream, or gofe and its plugins.
+enum Answer {
+    Upstream(Response<Body>),
+    Reply(Reply),
+}
+
+/// Serves one request.
+pub(super) async fn handle(
+    worker: Arc<Worker>,
+    client: Arc<Client>,
+    watch: Arc<Watch>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let started = Instant::now();
+    watch.begin();
+    let (mut parts, body) = request.into_parts();
+    let version = parts.version;
+    let pin = worker.pinner.pin();
+    let found = admit(&mut parts).map_err(Trouble::Refused).and_then(|()| {
+        pin.table.find(&parts).ok_or(Trouble::NoRoute)
+    });
+    let index = match found {
+        Ok(index) => index,
+        Err(trouble) => {
+            watch.end();
+            worker.metrics.error(worker.index, trouble.reason());
+            return plain(rescue(&trouble, version, ""));
+        }
+    };
+    let name = pin.routes[index].name.clone();
+    let state = State::new(parts, client, name, pin.clone(), started);
+    let flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
+    flight.run(body.into()).await
+}
+
+impl Flight {
+    async fn run(mut self, body: Body) -> Response<Body> {
+        let timeout = self.route().timeout;
+        let deadline = (self.started() + timeout).into();
+        let answer = match timeout_at(deadline, self.answer(body)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(trouble)) => Answer::Reply(self.rescue(&trouble).await),
+            Err(_) => Answer::Reply(self.rescue(&Trouble::Timeout(timeout)).await),
+        };
+        let body = self.respond(answer).await;
+        let body = match timeout_at(deadline, self.response_body(body)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(trouble)) => self.replace(&trouble).await,
+            Err(_) => self.replace(&Trouble::Timeout(timeout)).await,
+        };
+        let parts = self.take_response().await;
+        self.status = parts.status.as_u16();
+        Response::from_parts(parts, Body::layered(Ending::new(body, self)))
+    }
+
+    /// The request phases, and the upstream.
+    async fn answer(&mut self, body: Body) -> Result<Answer, Trouble> {
+        let chain = self.chain();
+        let body = self.meter(body).await?;
+        match chain.request_headers(&mut *self.hand.lock().await).await {
+            Verdict::Continue => {}
+            Verdict::Reply(reply) => return Ok(Answer::Reply(reply)),
+        }
+        if let Some(reply) = self.route().action.reply() {
+            return Ok(Answer::Reply(reply));
+        }
+        let body = if chain.touches_body(Phase::RequestBody) {
+            match chain.pump(Phase::RequestBody, &mut self.hand, body).await.map_err(Trouble::Body)? {
+                Pumped::Body(body) => body,
+                Pumped::Reply(reply) => return Ok(Answer::Reply(reply)),
+            }
+        } else {
+            body
+        };
+        self.send(body).await
+    }
+
+    /// Puts the body under its limits; one that says at once that it is too long is refused at once.
+    async fn meter(&mut self, body: Body) -> Result<Body, Trouble> {
+        let limit = self.route().body_size;
+        if http_body::Body::size_hint(&body).lower() > limit {
+            return Err(Trouble::Body(BodyError::TooLarge(limit)));
+        }
+        if matches!(body, Body::Empty) {
+            return Ok(body);
+        }
+        let bytes = Arc::new(AtomicU64::new(0));
+        self.hand.lock().await.summary.request_bytes = Some(bytes.clone());
+        Ok(Body::layered(Meter::new(body, limit, self.pin.config.timeouts.idle, bytes)))
+    }
+
+    async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {
+        let chain = self.chain();
+        let mut exchange = self.hand.lock().await;
+        let routing = std::mem::take(&mut exchange.routing);
+        let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
+        exchange.request_open = false;
+        let body_changes = chain.touches_body(Phase::RequestBody);
+        let request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
+        drop(exchange);
+        let begun = Instant::now();
+        let sent = upstream.cluster.send(self.worker.index, request, &routing.subset).await;
+        let took = begun.elapsed();
+        let mut exchange = self.hand.lock().await;
+        exchange.summary.upstream_duration = Some(took);
+        match sent {
+            Ok(sent) => {
+                upstream.metrics.response(self.worker.index, sent.response.status().as_u16(), took);
+                exchange.summary.upstream = Some((upstream.cluster.name().clone(), sent.endpoint));
+                Ok(Answer::Upstream(sent.response))
+            }
+            Err(error) => {
+                upstream.metrics.failure(self.worker.index, error.kind(), took);
+                // A plugin may have answered while the body went through it: then that is why it broke off.
+                match exchange.reply.take() {
+                    Some(reply) => Ok(Answer::Reply(reply)),
+                    None => Err(Trouble::Upstream(error)),
+                }
+            }
+        }
+    }
+
+    async fn rescue(&mut self, trouble: &Trouble) -> Reply {
+        self.worker.metrics.error(self.worker.index, trouble.reason());
+        let mut exchange = self.hand.lock().await;
+        exchange.summary.error = Some(trouble.reason());
+        rescue(trouble, exchange.request.version, &exchange.route)
+    }
+
+    /// The response-header phases.
+    async fn respond(&mut self, answer: Answer) -> Body {
+        let chain = self.chain();
+        let mut exchange = self.hand.lock().await;
+        let body = match answer {
+            Answer::Reply(reply) => Body::full(exchange.set_response(reply)),
+            Answer::Upstream(response) => {
+                let (mut parts, body) = response.into_parts();
+                hop::strip_response(&mut parts.headers);
+                hop::via(&mut parts.headers, parts.version);
+                exchange.response = Some(parts);
+                body
+            }
+        };
+        chain.response_headers(&mut exchange).await.map_or(body, Body::full)
+    }
+
+    /// The response-body phases.
+    async fn response_body(&mut self, body: Body) -> Result<Body, Trouble> {
+        let chain = self.chain();
+        if !chain.touches_body(Phase::ResponseBody) || !self.has_body().await {
+            return Ok(body);
+        }
+        match chain.pump(Phase::ResponseBody, &mut self.hand, body).await.map_err(Trouble::ResponseBody)? {
+            Pumped::Body(body) => Ok(body),
+            Pumped::Reply(reply) => Ok(Body::full(self.hand.lock().await.set_response(reply))),
+        }
+    }
+
+    /// Whether the response may have a body at all (RFC 9110, section 6.4.1); where it has, and plugins may change it,
+    /// its length is not what the upstream said.
+    async fn has_body(&mut self) -> bool {
+        let mut exchange = self.hand.lock().await;
+        let head = exchange.request.method == Method::HEAD;
+        let Some(response) = &mut exchange.response else { return false };
+        let has = !head && !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if has {
+            response.headers.remove(CONTENT_LENGTH);
+        }
+        has
+    }
+
+    /// An error in the place of the response that the phases have seen already.
+    async fn replace(&mut self, trouble: &Trouble) -> Body {
+        let reply = self.rescue(trouble).await;
+        Body::full(self.hand.lock().await.set_response(reply))
+    }
+
+    /// The response's head: a copy where plugins look at it when the request is over.
+    async fn take_response(&mut self) -> response::Parts {
+        let keeps = self.route().chain.takes(Phase::Complete);
+        let mut exchange = self.hand.lock().await;
+        exchange.response_open = false;
+        if !keeps && let Some(parts) = exchange.response.take() {
+            return parts;
+        }
+        let (mut parts, ()) = Response::new(()).into_parts();
+        if let Some(response) = &exchange.response {
+            parts.status = response.status;
+            parts.headers = response.headers.clone();
+        }
+        parts
+    }
+}
+
+/// The upstream that a plugin chose, or the route's.
+fn upstream(pin: &Pin, route: usize, chosen: Option<&str>) -> Result<Upstream, Trouble> {
+    let found = match (chosen, &pin.routes[route].action) {
+        (Some(name), _) => pin.upstream(name),
+        (None, Action::Upstream(upstream)) => Some(upstream),
+        (None, Action::Respond(..)) => None,
+    };
+    found.cloned().ok_or_else(|| Trouble::NoUpstream(chosen.unwrap_or_default().to_owned()))
+}
+
+/// The request as the upstream gets it. Where nobody looks at the client's fields later, they are moved and not copied.
+fn outgoing(exchange: &mut State, body: Body, keep: bool, body_changes: bool) -> Request<Body> {
+    let version = exchange.request.version;
+    let mut headers: HeaderMap =
+        if keep { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
+    hop::strip_request(&mut headers);
+    exchange.client.peer.forward(&mut headers, version);
+    // The client's expectation is met here: reading its body makes hyper send 100 (Continue).
+    headers.remove(EXPECT);
+    if body_changes {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = exchange.request.method.clone();
+    *request.uri_mut() = exchange.request.uri.clone();
+    *request.headers_mut() = headers;
+    request
+}
+
+/// A reply to a request that belongs to no route.
+fn plain(reply: Reply) -> Response<Body> {
+    let mut response = Response::new(Body::full(reply.body));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}

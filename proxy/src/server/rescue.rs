@@ -1,0 +1,128 @@
+//! The one place where an error becomes a response. Clients learn a status and its name; what happened goes to the log
+//! and to the metrics.
+
+use std::time::Duration;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{StatusCode, Version};
+use tracing::{debug, warn};
+
+use crate::chain::Reply;
+use crate::http::BodyError;
+use crate::upstream;
+
+/// A request that is refused before a route is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// No host, two hosts, or something that is no host.
+    #[error("the request does not name one host")]
+    Host,
+    /// The target has no form that a proxy serves.
+    #[error("the target has no form that is served here")]
+    Target,
+    /// `CONNECT` asks for a tunnel.
+    #[error("CONNECT is not served")]
+    Connect,
+    /// The path has `.` or `..` segments or the like, plain or encoded: an upstream may read it as another path than the
+    /// one that the route was chosen by.
+    #[error("the path can be read in two ways")]
+    AmbiguousPath,
+}
+
+/// Why gofe itself answers.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The request is refused as it stands.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// No route takes it.
+    #[error("no route takes the request")]
+    NoRoute,
+    /// The request's body broke off or is too long.
+    #[error("the request's body: {0}")]
+    Body(BodyError),
+    /// The response's body, which a plugin must see whole, broke off.
+    #[error("the response's body: {0}")]
+    ResponseBody(BodyError),
+    /// The upstream gave no response.
+    #[error("{0}")]
+    Upstream(#[from] upstream::Error),
+    /// The route's time is over.
+    #[error("no response within the route's timeout of {0:?}")]
+    Timeout(Duration),
+    /// A plugin chose an upstream that the configuration no longer has.
+    #[error("there is no upstream `{0}`")]
+    NoUpstream(String),
+}
+
+impl Trouble {
+    /// The word in metrics, logs and plugins' summaries.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::Host) => "bad-host",
+            Self::Refused(Refusal::Target) => "bad-target",
+            Self::Refused(Refusal::Connect) => "connect-refused",
+            Self::Refused(Refusal::AmbiguousPath) => "ambiguous-path",
+            Self::NoRoute => "no-route",
+            Self::Body(error) | Self::Upstream(upstream::Error::RequestBody(error)) => match error {
+                BodyError::TooLarge(_) => "body-too-large",
+                BodyError::Idle(_) => "body-timeout",
+                BodyError::Sender(_) => "client-broke-off",
+                BodyError::Ended => "plugin-error",
+            },
+            Self::ResponseBody(_) => "upstream-broke-off",
+            Self::Upstream(error) => match error.kind() {
+                "no-endpoint" => "no-endpoint",
+                "connect" => "upstream-refused",
+                "connect-timeout" => "upstream-connect-timeout",
+                "reset" => "upstream-reset",
+                _ => "upstream-bad-response",
+            },
+            Self::Timeout(_) => "upstream-timeout",
+            Self::NoUpstream(_) => "no-endpoint",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused(Refusal::Connect) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Refused(_) => StatusCode::BAD_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Body(error) => match error {
+                BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+                BodyError::Idle(_) => StatusCode::REQUEST_TIMEOUT,
+                BodyError::Sender(_) => StatusCode::BAD_REQUEST,
+                BodyError::Ended => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+            Self::ResponseBody(_) => StatusCode::BAD_GATEWAY,
+            Self::Upstream(error) => error.status(),
+            Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoUpstream(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Whether the connection's framing is in doubt, so that nothing more may be read from it.
+    fn closes(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Body(_) | Self::Upstream(upstream::Error::RequestBody(_)))
+    }
+}
+
+/// The response to an error.
+pub(super) fn rescue(trouble: &Trouble, version: Version, route: &str) -> Reply {
+    let reason = trouble.reason();
+    match trouble {
+        Trouble::Upstream(upstream::Error::RequestBody(_)) | Trouble::Refused(_) | Trouble::NoRoute | Trouble::Body(_) => {
+            debug!(route, reason, "{trouble}");
+        }
+        _ => warn!(route, reason, "{trouble}"),
+    }
+    let mut reply = Reply::plain(trouble.status());
+    if trouble.closes() && version < Version::HTTP_2 {
+        reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
+        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        reply.headers.insert(http::header::ALLOW, methods);
+    }
+    reply
+}

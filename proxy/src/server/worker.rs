@@ -1,0 +1,201 @@
+//! A worker: one thread with its own runtime, sockets, upstream connections and plugin instances.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tracing::{debug, error};
+
+use super::connection;
+use crate::snapshot::{Live, Pinner};
+use crate::telemetry::Metrics;
+
+/// How long to wait before accepting again when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all workers share.
+pub struct Shared {
+    /// Open connections of all workers, for the limit on them.
+    connections: AtomicUsize,
+    /// Tasks that outlive their request: plugins' `complete` phases.
+    tasks: AtomicUsize,
+    draining: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// Nothing is open yet.
+    pub fn new() -> Arc<Self> {
+        let (draining, _) = watch::channel(false);
+        Arc::new(Self { connections: AtomicUsize::new(0), tasks: AtomicUsize::new(0), draining })
+    }
+
+    /// Stops accepting, and lets every connection end after the requests that it has begun.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    pub(super) fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    /// Runs a task on this worker that the drain waits for.
+    pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        // A request that is dropped because its runtime ends has nobody left to run the task.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let count = Count::new(self.clone(), |shared| &shared.tasks);
+        runtime.spawn(async move {
+            task.await;
+            drop(count);
+        });
+    }
+
+    fn is_idle(&self) -> bool {
+        self.connections.load(Ordering::Acquire) == 0 && self.tasks.load(Ordering::Acquire) == 0
+    }
+}
+
+/// Counts one of something while it lives.
+pub(super) struct Count {
+    shared: Arc<Shared>,
+    of: fn(&Shared) -> &AtomicUsize,
+    /// How many there were before.
+    before: usize,
+}
+
+impl Count {
+    fn new(shared: Arc<Shared>, of: fn(&Shared) -> &AtomicUsize) -> Self {
+        let before = of(&shared).fetch_add(1, Ordering::AcqRel);
+        Self { shared, of, before }
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        (self.of)(&self.shared).fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a worker is told while it runs.
+pub enum Command {
+    /// Accept on this socket.
+    Listen(SocketAddr, TcpListener),
+    /// Accept no more on this address; connections that are open stay.
+    Close(SocketAddr),
+}
+
+/// One worker, as its connections see it.
+pub struct Worker {
+    /// Its number, from 0.
+    pub(super) index: usize,
+    /// How its requests pin a configuration.
+    pub(super) pinner: Pinner,
+    /// Counters.
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// A running worker.
+pub struct WorkerHandle {
+    /// Tells it what to do.
+    pub commands: mpsc::UnboundedSender<Command>,
+    /// Its thread; it ends after a drain.
+    pub thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a worker thread. `task` runs on it beside the connections, for as long as the worker lives.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event queue.
+    pub fn start(
+        index: usize,
+        live: Arc<Live>,
+        metrics: Arc<Metrics>,
+        shared: Arc<Shared>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<WorkerHandle> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new().name(format!("gofe-worker-{index}")).spawn(move || {
+            let worker = Arc::new(Self { index, pinner: Pinner::new(live), metrics, shared });
+            runtime.block_on(async {
+                let follower = worker.clone();
+                tokio::spawn(async move { follower.pinner.follow().await });
+                tokio::spawn(task);
+                worker.run(receiver).await;
+            });
+        })?;
+        Ok(WorkerHandle { commands, thread })
+    }
+
+    /// Follows commands until the drain is over.
+    async fn run(self: &Arc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut draining = self.shared.draining();
+        let mut accepting: HashMap<SocketAddr, AbortHandle> = HashMap::new();
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Listen(address, listener)) => match tokio::net::TcpListener::from_std(listener) {
+                        Ok(listener) => {
+                            let task = tokio::spawn(self.clone().accept(listener));
+                            accepting.insert(address, task.abort_handle());
+                        }
+                        Err(error) => error!(%address, "the socket cannot be used: {error}"),
+                    },
+                    Some(Command::Close(address)) => if let Some(task) = accepting.remove(&address) { task.abort() },
+                    None => break,
+                },
+                _ = draining.wait_for(|draining| *draining) => break,
+            }
+        }
+        accepting.into_values().for_each(|task| task.abort());
+        let timeout = self.pinner.pin().config.timeouts.drain;
+        let _ = tokio::time::timeout(timeout, self.emptied()).await;
+    }
+
+    /// Waits until nothing is in progress, in any worker.
+    async fn emptied(&self) {
+        while !self.shared.is_idle() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn accept(self: Arc<Self>, listener: tokio::net::TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => self.accepted(stream, address),
+                Err(error) => {
+                    // No descriptor left, or a connection that ended before it was accepted.
+                    debug!("a connection cannot be accepted: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn accepted(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let count = Count::new(self.shared.clone(), |shared| &shared.connections);
+        if count.before >= self.pinner.pin().config.limits.connections {
+            self.metrics.connection_refused(self.index);
+            return;
+        }
+        if let Err(error) = stream.set_nodelay(true) {
+            return debug!(%address, "the connection ended before it began: {error}");
+        }
+        let worker = self.clone();
+        tokio::spawn(async move {
+            worker.metrics.connection_opened(worker.index);
+            connection::serve(worker.clone(), stream, address).await;
+            worker.metrics.connection_closed(worker.index);
+            drop(count);
+        });
+    }
+}

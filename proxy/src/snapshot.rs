@@ -1,0 +1,106 @@
+//! One immutable picture of everything that a request needs: routes, chains, upstreams. A request pins it at its
+//! begin and keeps it to the last byte of its response.
+
+mod build;
+mod live;
+mod plugin;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::chain::{Chain, Directory, Reply};
+use crate::config::{Config, Source};
+use crate::route;
+use crate::telemetry::{RouteMetrics, UpstreamMetrics};
+use crate::upstream::Cluster;
+pub use build::{Builder, Resources};
+pub use live::{Live, Pin, Pinner};
+pub use plugin::{PluginEntry, PluginState, Step};
+
+/// A configuration that can serve.
+pub struct Snapshot {
+    /// Counts up with each configuration that went live.
+    pub generation: u64,
+    /// When it was built.
+    pub built: SystemTime,
+    /// What the file said.
+    pub config: Config,
+    /// The file's text.
+    pub source: Source,
+    /// Which route takes a request: an index into [`Self::routes`].
+    pub table: route::Table,
+    /// The routes in the order of the file.
+    pub routes: Vec<Route>,
+    /// Upstreams by name.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// Plugins by name.
+    pub plugins: BTreeMap<String, PluginEntry>,
+}
+
+/// One route, with everything it needs at hand.
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its chain; an empty one where it names none.
+    pub chain: Arc<Chain<Step>>,
+    /// What answers.
+    pub action: Action,
+    /// How long the response's headers may take.
+    pub timeout: Duration,
+    /// The most bytes of a request's body.
+    pub body_size: u64,
+    /// What is counted.
+    pub metrics: Arc<RouteMetrics>,
+}
+
+/// What answers a route's requests.
+pub enum Action {
+    /// An upstream.
+    Upstream(Upstream),
+    /// A fixed answer.
+    Respond(http::StatusCode, bytes::Bytes),
+}
+
+/// An upstream and what is counted of it.
+#[derive(Clone)]
+pub struct Upstream {
+    /// The endpoints and their connections.
+    pub cluster: Arc<Cluster>,
+    /// What is counted.
+    pub metrics: Arc<UpstreamMetrics>,
+}
+
+impl Action {
+    /// The fixed answer, where this is one.
+    pub fn reply(&self) -> Option<Reply> {
+        match self {
+            Self::Upstream(_) => None,
+            Self::Respond(status, body) => Some(Reply { body: body.clone(), ..Reply::plain(*status) }),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The upstream of this name.
+    pub fn upstream(&self, name: &str) -> Option<&Upstream> {
+        self.upstreams.get(name)
+    }
+}
+
+impl Directory for Snapshot {
+    fn has_upstream(&self, name: &str) -> bool {
+        self.upstreams.contains_key(name)
+    }
+
+    fn has_subset(&self, upstream: Option<&str>, route: &str, labels: &[(String, String)]) -> bool {
+        let upstream = match upstream {
+            Some(name) => self.upstreams.get(name),
+            None => self.routes.iter().find(|r| *r.name == *route).and_then(|r| match &r.action {
+                Action::Upstream(upstream) => Some(upstream),
+                Action::Respond(..) => None,
+            }),
+        };
+        upstream.is_some_and(|upstream| upstream.cluster.has_subset(labels))
+    }
+}

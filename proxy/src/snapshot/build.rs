@@ -1,0 +1,291 @@
+//! From a checked configuration to a snapshot: reads plugins and secrets, compiles, instantiates, lets every plugin check its
+//! configuration, and takes over from the running snapshot what did not change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tracing::warn;
+
+use super::plugin::{FailedPlugin, Key};
+use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
+use crate::chain::{Chain, Outbound};
+use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
+use crate::route;
+use crate::store::Stores;
+use crate::telemetry::{Metrics, Outputs};
+use crate::upstream::Cluster;
+use crate::wasm::{Artifact, Digest, Engine, Env, LoadError, Plugin};
+
+/// What lives as long as the process, and every snapshot uses.
+pub struct Resources {
+    /// Runs plugins.
+    pub engine: Engine,
+    /// Where compiled code is kept; nowhere where there is no such folder.
+    pub cache: Option<PathBuf>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Plugins' state.
+    pub stores: Arc<Stores>,
+    /// Plugins' outputs.
+    pub outputs: Arc<Outputs>,
+    /// Plugins' own requests.
+    pub outbound: Arc<dyn Outbound>,
+    /// The bytes of the standard plugin of this name.
+    pub standard: fn(&str) -> Option<&'static [u8]>,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+/// Builds one snapshot.
+pub struct Builder<'a> {
+    resources: &'a Resources,
+    previous: Option<&'a Snapshot>,
+    source: &'a Source,
+    errors: Vec<Diagnostic>,
+}
+
+/// Why a plugin is not there, and whether that is a mistake in the configuration or a failure of its code.
+enum Trouble {
+    Mistake(Vec<Diagnostic>),
+    Failure(String),
+}
+
+impl<'a> Builder<'a> {
+    /// Builds a snapshot that takes over what it can from `previous`.
+    ///
+    /// # Errors
+    /// All mistakes that only show when files are read and plugins are asked.
+    pub async fn build(
+        resources: &'a Resources,
+        previous: Option<&'a Snapshot>,
+        loaded: &'a Loaded,
+    ) -> Result<Snapshot, Diagnostics> {
+        let source = &loaded.source;
+        let mut builder = Self { resources, previous, source, errors: Vec::new() };
+        let config = &loaded.config;
+        let generation = previous.map_or(1, |previous| previous.generation + 1);
+        let secrets = builder.secrets(config);
+        let plugins = builder.plugins(config, &secrets, generation).await;
+        if !builder.errors.is_empty() {
+            return Err(builder.errors.into());
+        }
+        let upstreams = builder.upstreams(config);
+        let routes = builder.routes(config, &plugins, &upstreams);
+        Ok(Snapshot {
+            generation,
+            built: SystemTime::now(),
+            table: route::Table::build(&config.routes),
+            config: config.clone(),
+            source: source.clone(),
+            routes,
+            upstreams,
+            plugins,
+        })
+    }
+
+    fn secrets(&mut self, config: &config::Config) -> BTreeMap<String, Vec<u8>> {
+        let mut secrets = BTreeMap::new();
+        for (name, secret) in &config.secrets {
+            match read_secret(secret) {
+                Ok(value) => drop(secrets.insert(name.clone(), value)),
+                Err(reason) => self.errors.push(self.source.error(&format!("/secrets/{}", escape(name)), reason)),
+            }
+        }
+        secrets
+    }
+
+    async fn plugins(
+        &mut self,
+        config: &config::Config,
+        secrets: &BTreeMap<String, Vec<u8>>,
+        generation: u64,
+    ) -> BTreeMap<String, PluginEntry> {
+        let names: Arc<BTreeSet<String>> = Arc::new(config.upstreams.keys().cloned().collect());
+        let mut plugins = BTreeMap::new();
+        for (name, plugin) in &config.plugins {
+            let granted = plugin.allow.secrets.iter();
+            let granted = granted.filter_map(|name| Some((name.clone(), secrets.get(name)?.clone()))).collect();
+            let key = Key { digest: None, config: plugin.clone(), secrets: granted, upstreams: names.clone() };
+            if let Some(entry) = self.plugin(name, key, generation).await {
+                plugins.insert(name.clone(), entry);
+            }
+        }
+        plugins
+    }
+
+    /// One plugin: the running version where nothing changed, a new one, or what its policy makes of a failure.
+    async fn plugin(&mut self, name: &str, mut key: Key, generation: u64) -> Option<PluginEntry> {
+        let running = self.previous.and_then(|previous| previous.plugins.get(name));
+        let trouble = match self.bytes(name, &key.config) {
+            Ok((bytes, digest)) => {
+                key.digest = Some(digest);
+                if let Some(running) = running.filter(|running| running.key == key && running.state == PluginState::Active) {
+                    return Some(running.clone());
+                }
+                match self.load(name, &key, &bytes).await {
+                    Ok(plugin) => {
+                        let step = Arc::new(Step::Component(plugin));
+                        return Some(PluginEntry { step, since: generation, state: PluginState::Active, key });
+                    }
+                    Err(trouble) => trouble,
+                }
+            }
+            Err(trouble) => trouble,
+        };
+        let reason = match trouble {
+            Trouble::Mistake(found) if key.config.on_error == OnError::FailClosed => {
+                self.errors.extend(found);
+                return None;
+            }
+            Trouble::Mistake(found) => found.iter().map(Diagnostic::short).collect::<Vec<_>>().join("; "),
+            Trouble::Failure(reason) => reason,
+        };
+        Some(self.failed(name, key, running, &reason, generation))
+    }
+
+    fn failed(
+        &self,
+        name: &str,
+        key: Key,
+        running: Option<&PluginEntry>,
+        reason: &str,
+        generation: u64,
+    ) -> PluginEntry {
+        self.resources.metrics.plugin(name).fault(0, "unavailable");
+        if let Some(running) = running.filter(|running| running.step.plugin().is_some()) {
+            warn!(plugin = name, "the new version failed, the running one stays: {reason}");
+            return PluginEntry { state: PluginState::KeptOld(reason.to_owned()), ..running.clone() };
+        }
+        warn!(plugin = name, policy = ?key.config.on_error, "the plugin cannot be loaded, its policy holds: {reason}");
+        let step = Arc::new(Step::Failed(FailedPlugin::new(name, key.config.on_error, reason)));
+        PluginEntry { step, since: generation, state: PluginState::Failed(reason.to_owned()), key }
+    }
+
+    fn bytes(&self, name: &str, plugin: &config::Plugin) -> Result<(std::borrow::Cow<'static, [u8]>, Digest), Trouble> {
+        let at = format!("/plugins/{}", escape(name));
+        let mistake = |pointer: &str, message: String| Trouble::Mistake(vec![self.source.error(pointer, message)]);
+        let bytes = match &plugin.source {
+            PluginSource::Standard(standard) => {
+                let missing = || mistake(&format!("{at}/source"), format!("this gofe has no plugin `std:{standard}`"));
+                (self.resources.standard)(standard).ok_or_else(missing)?.into()
+            }
+            PluginSource::File(path) => match std::fs::read(path) {
+                Ok(bytes) => bytes.into(),
+                Err(error) => {
+                    let message = format!("the plugin's file {} cannot be read: {error}", path.display());
+                    return Err(mistake(&format!("{at}/source"), message));
+                }
+            },
+        };
+        let digest = Digest::of(&bytes);
+        match &plugin.digest {
+            Some(expected) if *expected != digest.to_string() => {
+                let message = format!("the plugin's file has the digest sha256:{digest}, and not this one");
+                Err(mistake(&format!("{at}/digest"), message))
+            }
+            _ => Ok((bytes, digest)),
+        }
+    }
+
+    async fn load(&self, name: &str, key: &Key, bytes: &[u8]) -> Result<Plugin, Trouble> {
+        let at = format!("/plugins/{}", escape(name));
+        let resources = self.resources;
+        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref()).map_err(|error| {
+            Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())])
+        })?;
+        let env = self.env(name, key)?;
+        Plugin::load(&resources.engine, &artifact, env).await.map_err(|error| match error {
+            LoadError::World(_) => Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]),
+            LoadError::Failed(_) => Trouble::Failure(error.to_string()),
+            LoadError::Configuration(mistakes) => {
+                let located = |(pointer, message): (String, String)| self.source.plugin_error(name, &pointer, message);
+                Trouble::Mistake(mistakes.into_iter().map(located).collect())
+            }
+        })
+    }
+
+    fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {
+        let Resources { metrics, stores, outputs, outbound, workers, .. } = self.resources;
+        let plugin = &key.config;
+        let output = outputs.open(&plugin.allow.output).map_err(|error| {
+            let at = format!("/plugins/{}/allow/output", escape(name));
+            Trouble::Mistake(vec![self.source.error(&at, format!("the output cannot be opened: {error}"))])
+        })?;
+        Ok(Env {
+            name: name.into(),
+            config: plugin.config.to_string(),
+            limits: plugin.limits.clone(),
+            instance: plugin.instance,
+            on_error: plugin.on_error,
+            allow: plugin.allow.clone(),
+            secrets: key.secrets.clone(),
+            upstreams: key.upstreams.clone(),
+            space: stores.space(name),
+            metrics: metrics.plugin(name),
+            custom: metrics.custom(name),
+            output,
+            outbound: outbound.clone(),
+            workers: *workers,
+        })
+    }
+
+    fn upstreams(&self, config: &config::Config) -> BTreeMap<String, Upstream> {
+        let build = |(name, upstream): (&String, &config::Upstream)| {
+            let unchanged = self.previous.filter(|previous| previous.config.upstreams.get(name) == Some(upstream));
+            let cluster = unchanged.and_then(|previous| Some(previous.upstream(name)?.cluster.clone()));
+            let cluster = cluster.unwrap_or_else(|| Arc::new(Cluster::new(name, upstream, self.resources.workers)));
+            (name.clone(), Upstream { cluster, metrics: self.resources.metrics.upstream(name) })
+        };
+        config.upstreams.iter().map(build).collect()
+    }
+
+    fn routes(
+        &self,
+        config: &config::Config,
+        plugins: &BTreeMap<String, PluginEntry>,
+        upstreams: &BTreeMap<String, Upstream>,
+    ) -> Vec<Route> {
+        let steps = |names: &Vec<String>| names.iter().map(|name| plugins[name].step.clone()).collect();
+        let chains: BTreeMap<&str, Arc<Chain<Step>>> = config
+            .chains
+            .iter()
+            .map(|(name, names)| (name.as_str(), Arc::new(Chain::new(name, steps(names)))))
+            .collect();
+        let empty = Arc::new(Chain::new("", Vec::new()));
+        let build = |route: &config::Route| Route {
+            name: route.name.as_str().into(),
+            chain: route.chain.as_deref().map_or(&empty, |name| &chains[name]).clone(),
+            action: match &route.action {
+                config::Action::Upstream(name) => Action::Upstream(upstreams[name].clone()),
+                config::Action::Respond { status, body } => Action::Respond(*status, body.clone().into()),
+            },
+            timeout: route.timeout,
+            body_size: route.body_size.unwrap_or(config.limits.body_size),
+            metrics: self.resources.metrics.route(&route.name),
+        };
+        config.routes.iter().map(build).collect()
+    }
+}
+
+fn read_secret(secret: &Secret) -> Result<Vec<u8>, String> {
+    match secret {
+        Secret::Env(name) => std::env::var(name)
+            .map(String::into_bytes)
+            .map_err(|error| format!("the environment variable {name} cannot be read: {error}")),
+        Secret::File(path) => {
+            let mut value =
+                std::fs::read(path).map_err(|error| format!("the file {} cannot be read: {error}", path.display()))?;
+            if value.last() == Some(&b'\n') {
+                value.pop();
+            }
+            Ok(value)
+        }
+    }
+}
+
+/// A key as a part of a JSON pointer (RFC 6901, section 3).
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

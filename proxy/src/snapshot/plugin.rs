@@ -1,0 +1,107 @@
+//! The kinds of step that a chain can have, and what is known of a plugin.
+
+use std::sync::Arc;
+
+use crate::chain::{Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase, Phases};
+use crate::config::{OnError, Plugin as PluginConfig};
+use crate::wasm::{Digest, Plugin};
+
+/// A step of a chain: one variant for each plugin ABI, so that no phase allocates a boxed future.
+pub enum Step {
+    /// A plugin of gofe's own world.
+    Component(Plugin),
+    /// A plugin that failed while it was loaded; its policy holds for each request.
+    Failed(FailedPlugin),
+}
+
+/// A plugin that could not be loaded.
+pub struct FailedPlugin {
+    name: String,
+    on_error: OnError,
+    reason: String,
+}
+
+/// A plugin in a snapshot.
+#[derive(Clone)]
+pub struct PluginEntry {
+    /// The step that chains share.
+    pub step: Arc<Step>,
+    /// The generation of the configuration in which this version of it began.
+    pub since: u64,
+    /// Whether it serves.
+    pub state: PluginState,
+    pub(super) key: Key,
+}
+
+/// What must be equal for a plugin to be taken over into the next snapshot as it is.
+#[derive(Clone, PartialEq)]
+pub(super) struct Key {
+    pub(super) digest: Option<Digest>,
+    pub(super) config: PluginConfig,
+    pub(super) secrets: std::collections::BTreeMap<String, Vec<u8>>,
+    pub(super) upstreams: Arc<std::collections::BTreeSet<String>>,
+}
+
+/// Whether a plugin serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginState {
+    /// It serves.
+    Active,
+    /// The version that the configuration names failed; the one that ran before serves on.
+    KeptOld(String),
+    /// It could not be loaded; requests get its policy.
+    Failed(String),
+}
+
+impl FailedPlugin {
+    pub(super) fn new(name: &str, on_error: OnError, reason: &str) -> Self {
+        Self { name: name.to_owned(), on_error, reason: reason.to_owned() }
+    }
+}
+
+impl Step {
+    /// The plugin's code, where it could be loaded.
+    pub fn plugin(&self) -> Option<&Plugin> {
+        match self {
+            Self::Component(plugin) => Some(plugin),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
+impl Filter for Step {
+    fn name(&self) -> &str {
+        match self {
+            Self::Component(plugin) => plugin.name(),
+            Self::Failed(failed) => &failed.name,
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        match self {
+            Self::Component(plugin) => plugin.interest(),
+            // One phase is enough to apply the policy to each request.
+            Self::Failed(FailedPlugin { on_error: OnError::FailClosed, .. }) => {
+                Interest { phases: Phases::default().with(Phase::RequestHeaders), ..Interest::default() }
+            }
+            Self::Failed(_) => Interest::default(),
+        }
+    }
+
+    fn on_error(&self) -> OnError {
+        match self {
+            Self::Component(plugin) => plugin.on_error(),
+            Self::Failed(failed) => failed.on_error,
+        }
+    }
+
+    async fn call(&self, phase: Phase, exchange: &mut Exchange) -> Outcome {
+        match self {
+            Self::Component(plugin) => plugin.call(phase, exchange).await,
+            Self::Failed(failed) => {
+                let message = format!("it could not be loaded: {}", failed.reason);
+                Outcome::Fault(Fault { kind: FaultKind::Unavailable, message })
+            }
+        }
+    }
+}
