@@ -222,7 +222,8 @@ pub(crate) mod outbound {
             _ => return None,
         };
         let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let has_port =
+            authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
         Some(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })
     }
 }
