@@ -3,7 +3,6 @@
 pub mod duration;
 mod errors;
 mod one_or_many;
-mod tree;
 
 use serde::de::DeserializeOwned;
 
@@ -11,16 +10,14 @@ pub use crate::bindings::gofe::plugin::types::ConfigError;
 pub use errors::{ConfigErrors, nearest};
 pub use one_or_many::one_or_many;
 
-use tree::{Node, Tree};
+pub(crate) use errors::unknown;
+
+use crate::json;
 
 /// Reads a configuration. `null` reads as an empty map, so that a plugin whose options all have defaults needs none.
 pub fn parse<C: DeserializeOwned>(configuration: &str) -> Result<C, ConfigErrors> {
-    let tree = match serde_json::from_str(configuration) {
-        Ok(Tree::Null) => Tree::Map(Vec::new()),
-        Ok(tree) => tree,
-        Err(error) => return Err(ConfigErrors::new("", format!("not JSON: {error}"))),
-    };
-    C::deserialize(Node(&tree)).map_err(|mistake| ConfigErrors::new(mistake.pointer(), mistake.message))
+    json::read_or_default(configuration.as_bytes())
+        .map_err(|mistake| ConfigErrors::new(mistake.pointer(), mistake.message()))
 }
 
 /// A key as a reference token of a JSON pointer, with the slash before it.
@@ -109,7 +106,8 @@ mod tests {
             (r#"[{ "pair": [-1, "x"] }]"#, "/0/pair/1", "expected f64, not the text `x`"),
             (r#"[{ "unit": 1 }]"#, "/0/unit", "expected nothing below this word"),
             ("[7]", "/0", "expected a word, or a map with one key"),
-            ("7", "", "expected a sequence, not the number 7"),
+            ("7", "", "expected a list, not the number 7"),
+            (r#"[{ "named": [] }]"#, "/0/named", "expected a map, not a list"),
         ] {
             let errors = parse::<Vec<Shape>>(shape).unwrap_err();
             assert_eq!(errors, ConfigErrors::new(pointer, message));

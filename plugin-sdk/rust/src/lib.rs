@@ -66,6 +66,7 @@ mod connection;
 pub mod credential;
 #[doc(hidden)]
 pub mod guest;
+pub mod json;
 mod plugin;
 mod reply;
 mod request;

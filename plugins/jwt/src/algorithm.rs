@@ -1,33 +1,43 @@
 //! Signature algorithms (RFC 7518, section 3.1, and RFC 8037).
 
-use gofe_plugin::serde_json;
 use serde::Deserialize;
 
-/// A signature algorithm. `none` is not among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(crate) enum Algorithm {
-    HS256,
-    HS384,
-    HS512,
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    #[serde(rename = "EdDSA", alias = "Ed25519")]
-    EdDsa,
+/// Defines the algorithms and their names, once.
+macro_rules! algorithms {
+    ($($name:literal = $variant:ident),* $(,)?) => {
+        /// A signature algorithm. `none` is not among them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+        pub(crate) enum Algorithm {
+            $(#[serde(rename = $name)] $variant,)*
+        }
+
+        impl Algorithm {
+            /// The algorithm of this name.
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+
+        use Algorithm::{$($variant),*};
+    };
 }
 
-use Algorithm::{EdDsa, ES256, ES384, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
-
-impl Algorithm {
-    /// The algorithm of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        serde_json::from_value(name.into()).ok()
-    }
+algorithms! {
+    "HS256" = HS256,
+    "HS384" = HS384,
+    "HS512" = HS512,
+    "RS256" = RS256,
+    "RS384" = RS384,
+    "RS512" = RS512,
+    "PS256" = PS256,
+    "PS384" = PS384,
+    "PS512" = PS512,
+    "ES256" = ES256,
+    "ES384" = ES384,
+    "EdDSA" = EdDSA,
 }
 
 /// What a key of one kind can be used for. An algorithm belongs to one kind only, so that no public key can ever be
@@ -49,7 +59,7 @@ impl Kind {
             Self::Rsa => &[RS256, RS384, RS512, PS256, PS384, PS512],
             Self::P256 => &[ES256],
             Self::P384 => &[ES384],
-            Self::Ed25519 => &[EdDsa],
+            Self::Ed25519 => &[EdDSA],
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gofe_plugin::clock;
-use gofe_plugin::serde_json::{self, Map, Value};
+use gofe_plugin::serde_json::{Map, Value};
+use gofe_plugin::{clock, json};
 
 /// The claims of a token.
 #[derive(Debug, PartialEq)]
@@ -11,7 +11,7 @@ pub(crate) struct Claims(Map<String, Value>);
 
 impl Claims {
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, &'static str> {
-        serde_json::from_slice(payload).map(Self).map_err(|_| "the token's payload is not a JSON object")
+        json::read(payload).map(Self).map_err(|_| "the token's payload is not a JSON object")
     }
 
     /// A claim by its name, or the way to it with dots: `realm_access.roles`.

@@ -205,7 +205,8 @@ impl KeyConfig {
             }
             _ => return Err(("", "expected one of `secret`, `value`, `pem` and `jwk`".to_owned())),
         };
-        let algorithms = pin(&material, self.algorithms.as_deref(), allowed).map_err(|message| ("/algorithms", message))?;
+        let algorithms =
+            pin(&material, self.algorithms.as_deref(), allowed).map_err(|message| ("/algorithms", message))?;
         long_enough(Key { id: self.id.clone(), algorithms, material }).map_err(|message| ("", message))
     }
 

@@ -100,7 +100,7 @@ impl Material {
             (Self::P384(key), Algorithm::ES384) => {
                 p384::ecdsa::Signature::from_slice(signature).is_ok_and(|it| key.verify(message, &it).is_ok())
             }
-            (Self::Ed25519(key), Algorithm::EdDsa) => {
+            (Self::Ed25519(key), Algorithm::EdDSA) => {
                 ed25519_dalek::Signature::from_slice(signature).is_ok_and(|it| key.verify_strict(message, &it).is_ok())
             }
             _ => false,

@@ -111,8 +111,7 @@ impl Jwt {
     /// The answer to a token that did not pass (RFC 6750, section 3.1).
     fn refuse(&self, reason: &str) -> Flow {
         let realm = &self.realm;
-        let challenge =
-            format!("Bearer realm=\"{realm}\", error=\"invalid_token\", error_description=\"{reason}\"");
+        let challenge = format!("Bearer realm=\"{realm}\", error=\"invalid_token\", error_description=\"{reason}\"");
         Reply::error(401, "invalid-token", reason).header("www-authenticate", challenge).into()
     }
 

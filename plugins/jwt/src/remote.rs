@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use gofe_plugin::{Error, clock, key_value, limiter, outbound, serde_json};
+use gofe_plugin::{Error, clock, json, key_value, limiter, outbound};
 
 use crate::algorithm::Algorithm;
 use crate::jwk::JwkSet;
@@ -142,7 +142,7 @@ impl Remote {
 
     /// Takes these keys in the place of ours. Those that are not usable are left out, but some must be.
     fn take(&self, jwks: &[u8], fetched: Duration) -> Result<(), String> {
-        let set: JwkSet = serde_json::from_slice(jwks).map_err(|error| format!("this is not a JWKS: {error}"))?;
+        let set: JwkSet = json::read(jwks).map_err(|error| format!("this is not a JWKS: {error}"))?;
         let usable = |(index, jwk): (usize, &crate::jwk::Jwk)| match jwk.key(self.allowed.as_deref()) {
             // A secret that is published is none.
             Ok(key) if !matches!(key.material, Material::Secret(_)) => Some(key),

@@ -90,7 +90,9 @@ fn without_a_token_there_is_no_error_code() {
 fn what_is_no_token_is_refused() {
     let plugin = plugin(&json!({}));
     let good = token(&json!({}));
-    for text in ["x", "a.b.c", "..", "e30.e30.", "a.b.c.d.e", &good[..good.len() - 3], &format!("{good}="), "\u{e9}.x.y"] {
+    for text in
+        ["x", "a.b.c", "..", "e30.e30.", "a.b.c.d.e", &good[..good.len() - 3], &format!("{good}="), "\u{e9}.x.y"]
+    {
         assert_eq!(status(&plugin, text), 401, "{text}");
     }
     refused(&plugin.send(bearer(&"x".repeat(20_000))), "the token is too long");
@@ -101,7 +103,8 @@ fn what_is_no_token_is_refused() {
 #[test]
 fn a_forged_token_is_refused() {
     let plugin = plugin(&json!({}));
-    let other = signed_with("another secret, also thirty-two!", &json!({ "alg": "HS256" }), &json!({ "exp": NOW + 60 }));
+    let other =
+        signed_with("another secret, also thirty-two!", &json!({ "alg": "HS256" }), &json!({ "exp": NOW + 60 }));
     refused(&plugin.send(bearer(&other)), "the signature is not valid");
     let unsigned = signed_with(SECRET, &json!({ "alg": "none" }), &json!({ "exp": NOW + 60 }));
     let unsigned = &unsigned[..=unsigned.rfind('.').unwrap()];

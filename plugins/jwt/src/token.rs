@@ -1,7 +1,7 @@
 //! A token as it is written: a JWS in compact serialization (RFC 7515, section 7.1).
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use gofe_plugin::serde_json;
+use gofe_plugin::json;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -38,7 +38,7 @@ impl<'a> Token<'a> {
         let (signed, signature) = text.rsplit_once('.').ok_or(malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(malformed)?;
         let decode = |part| Base64UrlUnpadded::decode_vec(part).map_err(|_| malformed);
-        let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| malformed)?;
+        let header: Header = json::read(&decode(header)?).map_err(|_| malformed)?;
         if header.crit.is_some() {
             // An extension that must be understood, and none is (RFC 7515, section 4.1.11).
             return Err("the token needs an extension that is not supported");

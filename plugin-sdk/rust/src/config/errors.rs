@@ -57,7 +57,7 @@ impl From<ConfigErrors> for Vec<ConfigError> {
 }
 
 /// Says that a key or value is unknown, and which one was probably meant.
-pub(super) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
+pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
     if let Some(near) = nearest(name, known) {
         return format!("unknown {kind} `{name}`; did you mean `{near}`?");
     }

@@ -82,9 +82,17 @@ fn mistakes_are_found_with_their_place() {
         (json!({ "keys": [{ "secret": "jwt" }] }), "/keys/0/secret", "not granted"),
         (json!({ "keys": [{ "pem": "x" }] }), "/keys/0/pem", "not PEM"),
         (json!({ "keys": [{ "pem": pem["rsa-1024"] }] }), "/keys/0/pem", "at least 2048 bits"),
-        (json!({ "keys": [{ "pem": pem["rsa"], "algorithms": ["HS256"] }] }), "/keys/0/algorithms", "an RSA key cannot"),
+        (
+            json!({ "keys": [{ "pem": pem["rsa"], "algorithms": ["HS256"] }] }),
+            "/keys/0/algorithms",
+            "an RSA key cannot",
+        ),
         (json!({ "keys": [{ "pem": pem["rsa"] }], "algorithms": ["ES256"] }), "/keys/0/algorithms", "fits an RSA key"),
-        (json!({ "keys": [{ "value": SECRET, "algorithms": ["none"] }] }), "/keys/0/algorithms/0", "unknown value `none`"),
+        (
+            json!({ "keys": [{ "value": SECRET, "algorithms": ["none"] }] }),
+            "/keys/0/algorithms/0",
+            "unknown value `none`",
+        ),
         (json!({ "keys": [{ "value": SECRET }], "algorithms": [] }), "/algorithms", "the list is empty"),
         (json!({ "keys": [{ "value": SECRET }], "from": [] }), "/from", "the list is empty"),
         (json!({ "keys": [{ "value": SECRET }], "headers": { "a b": "sub" } }), "/headers/a b", "not the name"),
@@ -99,9 +107,12 @@ fn mistakes_are_found_with_their_place() {
         assert!(explained.contains(message), "{configuration}: {explained}");
     }
     let armoured = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----");
-    for (label, message) in
-        [("CERTIFICATE", "openssl x509"), ("EC PRIVATE KEY", "private key"), ("PUBLIC KEY", "expected a key for"), ("X", "`X`")]
-    {
+    for (label, message) in [
+        ("CERTIFICATE", "openssl x509"),
+        ("EC PRIVATE KEY", "private key"),
+        ("PUBLIC KEY", "expected a key for"),
+        ("X", "`X`"),
+    ] {
         let (_, explained) = mistake(&json!({ "keys": [{ "pem": armoured(label) }] }));
         assert!(explained.contains(message), "{label}: {explained}");
     }

@@ -1,18 +1,42 @@
-//! The configuration as a tree, which serde reads with the way to each value in hand.
+//! JSON, read by serde with the way to each value in hand, and with little code.
 //!
-//! Reading serde_json's stream through a crate that follows the path costs each plugin some 40 KB more.
+//! serde_json makes a tree, and types are read from the tree. To read each type from the text costs a plugin some 40 KB
+//! more, since everything that reads text is then there once for each type.
 
 mod de;
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-pub(super) use de::Node;
+pub use de::Mistake;
+
+use de::Node;
+
+/// Reads a value.
+pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mistake> {
+    from_tree(&tree(json)?)
+}
+
+/// Reads a value that may be missing: `null` reads as an empty map.
+pub(crate) fn read_or_default<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mistake> {
+    match tree(json)? {
+        Tree::Null => from_tree(&Tree::Map(Vec::new())),
+        tree => from_tree(&tree),
+    }
+}
+
+fn tree(json: &[u8]) -> Result<Tree, Mistake> {
+    serde_json::from_slice(json).map_err(|error| Mistake::custom(format_args!("not JSON: {error}")))
+}
+
+fn from_tree<T: DeserializeOwned>(tree: &Tree) -> Result<T, Mistake> {
+    T::deserialize(Node(tree))
+}
 
 /// A JSON value.
 #[derive(Debug, PartialEq)]
-pub(super) enum Tree {
+enum Tree {
     Null,
     Bool(bool),
     Unsigned(u64),

@@ -10,12 +10,12 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::Tree;
-use crate::config::errors::unknown;
+use crate::config::unknown;
 
-/// A mistake, and the way to it as far as it is known: the innermost step comes last and is added first.
-#[derive(Debug)]
-pub(in crate::config) struct Mistake {
-    pub(in crate::config) message: String,
+/// What is wrong with some JSON, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mistake {
+    message: String,
     /// Steps from the inside to the outside.
     steps: Vec<String>,
 }
@@ -26,8 +26,15 @@ impl Mistake {
         self
     }
 
-    /// The JSON pointer (RFC 6901).
-    pub(in crate::config) fn pointer(&self) -> String {
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The way to it as a JSON pointer (RFC 6901).
+    #[must_use]
+    pub fn pointer(&self) -> String {
         self.steps.iter().rev().map(String::as_str).collect()
     }
 }
@@ -91,7 +98,66 @@ fn in_words(found: &Unexpected<'_>) -> String {
 
 /// A value of the tree, to read something from.
 #[derive(Clone, Copy)]
-pub(in crate::config) struct Node<'a>(pub(in crate::config) &'a Tree);
+pub(super) struct Node<'a>(pub(super) &'a Tree);
+
+impl Node<'_> {
+    /// The mistake that this value is not what was expected.
+    fn wrong(self, expected: &dyn Expected) -> Mistake {
+        let found = match self.0 {
+            Tree::Null => Unexpected::Unit,
+            Tree::Bool(value) => Unexpected::Bool(*value),
+            Tree::Unsigned(value) => Unexpected::Unsigned(*value),
+            Tree::Signed(value) => Unexpected::Signed(*value),
+            Tree::Float(value) => Unexpected::Float(*value),
+            Tree::Text(value) => Unexpected::Str(value),
+            Tree::List(_) => Unexpected::Seq,
+            Tree::Map(_) => Unexpected::Map,
+        };
+        Mistake::invalid_type(found, expected)
+    }
+
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.0 {
+            Tree::Unsigned(value) => visitor.visit_u64(*value),
+            Tree::Signed(value) => visitor.visit_i64(*value),
+            Tree::Float(value) => visitor.visit_f64(*value),
+            _ => Err(self.wrong(&visitor)),
+        }
+    }
+
+    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.0 {
+            Tree::Text(value) => visitor.visit_str(value),
+            _ => Err(self.wrong(&visitor)),
+        }
+    }
+
+    fn list<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.0 {
+            Tree::List(elements) => visitor.visit_seq(Elements { elements, next: 0 }),
+            _ => Err(self.wrong(&"a list")),
+        }
+    }
+
+    fn entries<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.0 {
+            Tree::Map(entries) => visitor.visit_map(Entries { entries, value: None }),
+            _ => Err(self.wrong(&"a map")),
+        }
+    }
+}
+
+/// Methods of `Deserializer` that each take one shape only. A visitor's methods for other shapes are then never called,
+/// and do not become part of a plugin.
+macro_rules! take {
+    ($($shape:ident: $($method:ident)*;)*) => {
+        $($(
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+                self.$shape(visitor)
+            }
+        )*)*
+    };
+}
 
 impl<'de> Deserializer<'de> for Node<'_> {
     type Error = Mistake;
@@ -100,13 +166,59 @@ impl<'de> Deserializer<'de> for Node<'_> {
         match self.0 {
             Tree::Null => visitor.visit_unit(),
             Tree::Bool(value) => visitor.visit_bool(*value),
-            Tree::Unsigned(value) => visitor.visit_u64(*value),
-            Tree::Signed(value) => visitor.visit_i64(*value),
-            Tree::Float(value) => visitor.visit_f64(*value),
-            Tree::Text(value) => visitor.visit_str(value),
-            Tree::List(elements) => visitor.visit_seq(Elements { elements, next: 0 }),
-            Tree::Map(entries) => visitor.visit_map(Entries { entries, value: None }),
+            Tree::Unsigned(_) | Tree::Signed(_) | Tree::Float(_) => self.number(visitor),
+            Tree::Text(_) => self.text(visitor),
+            Tree::List(_) => self.list(visitor),
+            Tree::Map(_) => self.entries(visitor),
         }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.0 {
+            Tree::Bool(value) => visitor.visit_bool(*value),
+            _ => Err(self.wrong(&"`true` or `false`")),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.0 {
+            Tree::Null => visitor.visit_unit(),
+            _ => Err(self.wrong(&visitor)),
+        }
+    }
+
+    take! {
+        number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 deserialize_u8
+            deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64;
+        text: deserialize_char deserialize_str deserialize_string deserialize_identifier;
+        list: deserialize_seq;
+        entries: deserialize_map;
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        self.entries(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Mistake> {
+        self.list(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        self.list(visitor)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Mistake> {
+        self.deserialize_unit(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
@@ -133,10 +245,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         }
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
-    }
+    forward_to_deserialize_any! { bytes byte_buf ignored_any }
 }
 
 struct Elements<'a> {
@@ -219,10 +328,10 @@ impl<'de> VariantAccess<'de> for Content<'_> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Mistake> {
-        self.node().deserialize_any(visitor)
+        self.node().list(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Mistake> {
-        self.node().deserialize_any(visitor)
+        self.node().entries(visitor)
     }
 }
