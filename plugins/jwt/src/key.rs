@@ -9,7 +9,7 @@ use crate::algorithm::{Algorithm, Kind};
 use crate::token::Token;
 
 /// The most keys that are tried for one token: a token without `kid` must not keep the proxy busy.
-const MOST_TRIED: usize = 8;
+const MOST_TRIED: usize = 4;
 
 /// A key that is pinned to its algorithms.
 #[derive(Debug, Clone)]
