@@ -100,10 +100,10 @@ macro_rules! __export {
                 fn configure(configuration: String) -> Result<lifecycle::Interest, Vec<lifecycle::ConfigError>> {
                     $crate::guest::log_panics();
                     let (plugin, interest) = $crate::guest::configure::<$plugin>(&configuration)?;
-                    INSTANCE
-                        .with(|instance| instance.set(plugin))
-                        .map_err(|_| $crate::ConfigErrors::new("", "this instance has been configured before"))?;
-                    Ok(interest)
+                    if INSTANCE.with(|instance| instance.set(plugin).is_ok()) {
+                        return Ok(interest);
+                    }
+                    Err($crate::ConfigErrors::new("", "this instance has been configured before").into())
                 }
             }
 
