@@ -179,7 +179,7 @@ impl Config {
             return Err(ConfigErrors::new("/jwks/url", "expected an absolute `https` or `http` URL"));
         }
         if !outbound::allowed(url) {
-            let message = "this host is not granted; name it with its port under `allow: { http: [...] }`";
+            let message = "this host is not granted; name it under `allow: { http: [...] }`";
             return Err(ConfigErrors::new("/jwks/url", message));
         }
         if jwks.refresh < Duration::from_secs(1) {

@@ -42,7 +42,7 @@ impl Issuer {
 }
 
 fn set_up(host: Host) -> (Host, Issuer) {
-    let (host, issuer) = (host.http("issuer.example:443"), Issuer::default());
+    let (host, issuer) = (host.http("issuer.example"), Issuer::default());
     host.answer(issuer.answer());
     (host, issuer)
 }
