@@ -1,6 +1,6 @@
 //! The contract in `wit/`, as Rust types and functions.
 //!
-//! Both targets take the types from here. The functions work in WebAssembly only: native code goes by [`crate::host`]
+//! Both targets take the types from here. The functions work in WebAssembly only: native code goes by `host`
 //! to the mock.
 
 wit_bindgen::generate!({

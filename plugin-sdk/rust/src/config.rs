@@ -5,32 +5,19 @@ mod errors;
 mod one_or_many;
 
 use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path, Segment};
 
 pub use crate::bindings::gofe::plugin::types::ConfigError;
 pub use errors::{ConfigErrors, nearest};
 pub use one_or_many::one_or_many;
 
+pub(crate) use errors::unknown;
+
+use crate::json;
+
 /// Reads a configuration. `null` reads as an empty map, so that a plugin whose options all have defaults needs none.
 pub fn parse<C: DeserializeOwned>(configuration: &str) -> Result<C, ConfigErrors> {
-    let text = if configuration.trim() == "null" { "{}" } else { configuration };
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| ConfigErrors::new(pointer(error.path()), errors::explain(&error.inner().to_string())))
-}
-
-/// The path as a JSON pointer (RFC 6901).
-fn pointer(path: &Path) -> String {
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => pointer.push_str(&token(key)),
-            // An enum's variant is either the value itself or a key that the map segment names already.
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
+    json::read_or_default(configuration.as_bytes())
+        .map_err(|mistake| ConfigErrors::new(mistake.pointer(), mistake.message()))
 }
 
 /// A key as a reference token of a JSON pointer, with the slash before it.
@@ -83,7 +70,7 @@ mod tests {
     fn a_wrong_value_is_found_by_its_pointer() {
         let (pointer, message) = mistake(r#"{ "keys": { "a/b~c": { "consumer": 7 } } }"#);
         assert_eq!(pointer, "/keys/a~1b~0c/consumer");
-        assert_eq!(message, "invalid type: integer `7`, expected a string");
+        assert_eq!(message, "expected a string, not the number 7");
     }
 
     #[test]
@@ -98,6 +85,38 @@ mod tests {
         let (pointer, message) = mistake(r#"{ "mode": "whatever" }"#);
         assert_eq!(pointer, "/mode");
         assert_eq!(message, "unknown value `whatever`; expected `strict` or `lenient`");
+    }
+
+    #[test]
+    fn every_shape_of_serde_is_read() {
+        #[derive(Debug, Deserialize, PartialEq)]
+        #[serde(rename_all = "lowercase")]
+        enum Shape {
+            Unit,
+            New(u8),
+            Pair(i8, f64),
+            Named { a: Option<char> },
+        }
+        let shapes = r#"["unit", { "new": 7 }, { "pair": [-1, 0.5] }, { "named": { "a": null } }]"#;
+        let expected = [Shape::Unit, Shape::New(7), Shape::Pair(-1, 0.5), Shape::Named { a: None }];
+        assert_eq!(parse::<Vec<Shape>>(shapes).unwrap(), expected);
+        for (shape, pointer, message) in [
+            (r#"["nothing"]"#, "/0", "unknown value `nothing`; expected `unit`, `new`, `pair` or `named`"),
+            (r#"[{ "new": 256 }]"#, "/0/new", "expected u8, not the number 256"),
+            (r#"[{ "pair": [-1, "x"] }]"#, "/0/pair/1", "expected f64, not the text `x`"),
+            (r#"[{ "unit": 1 }]"#, "/0/unit", "expected nothing below this word"),
+            ("[7]", "/0", "expected a word, or a map with one key"),
+            ("7", "", "expected a list, not the number 7"),
+            (r#"[{ "named": [] }]"#, "/0/named", "expected a map, not a list"),
+        ] {
+            let errors = parse::<Vec<Shape>>(shape).unwrap_err();
+            assert_eq!(errors, ConfigErrors::new(pointer, message));
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_json_is_refused() {
+        assert!(parse::<Config>("{").unwrap_err().iter().next().unwrap().message.starts_with("not JSON: "));
     }
 
     #[test]

@@ -18,8 +18,7 @@ fn interest<P: Plugin>(plugin: &P) -> Interest {
     }
     let request_body = body_policy(&mut phases, Phases::REQUEST_BODY, options.request_body);
     let response_body = body_policy(&mut phases, Phases::RESPONSE_BODY, options.response_body);
-    let tick_interval =
-        if phases.contains(Phases::TICK) { crate::clock::nanoseconds(options.tick) } else { 0 };
+    let tick_interval = if phases.contains(Phases::TICK) { crate::clock::nanoseconds(options.tick) } else { 0 };
     Interest { phases, request_body, response_body, tick_interval }
 }
 
@@ -98,15 +97,13 @@ macro_rules! __export {
             struct Component;
 
             impl lifecycle::Guest for Component {
-                fn configure(
-                    configuration: String,
-                ) -> Result<lifecycle::Interest, Vec<lifecycle::ConfigError>> {
+                fn configure(configuration: String) -> Result<lifecycle::Interest, Vec<lifecycle::ConfigError>> {
                     $crate::guest::log_panics();
                     let (plugin, interest) = $crate::guest::configure::<$plugin>(&configuration)?;
-                    INSTANCE.with(|instance| instance.set(plugin)).map_err(|_| {
-                        $crate::ConfigErrors::new("", "this instance has been configured before")
-                    })?;
-                    Ok(interest)
+                    if INSTANCE.with(|instance| instance.set(plugin).is_ok()) {
+                        return Ok(interest);
+                    }
+                    Err($crate::ConfigErrors::new("", "this instance has been configured before").into())
                 }
             }
 
@@ -146,7 +143,7 @@ macro_rules! __export {
                 }
             }
 
-            $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
         };
     };
 }

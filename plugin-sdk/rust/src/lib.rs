@@ -45,7 +45,7 @@
 //! Build it with `crate-type = ["cdylib", "rlib"]` for `wasm32-unknown-unknown` or `wasm32-wasip2`; gofe loads what
 //! comes out. The request in hand is implicit in the contract: the handles ([`Request`], [`Response`], ...) have no
 //! content, and are given to those phases in which they mean something. What the proxy offers besides is in the
-//! modules [`clock`], [`key_value`], [`limiter`], [`log`], [`metrics`], [`outbound`], [`output`], [`random`] and
+//! modules [`clock`], [`key_value`], [`limiter`], [`mod@log`], [`metrics`], [`outbound`], [`output`], [`random`] and
 //! [`secrets`].
 
 #[doc(hidden)]
@@ -66,6 +66,7 @@ mod connection;
 pub mod credential;
 #[doc(hidden)]
 pub mod guest;
+pub mod json;
 mod plugin;
 mod reply;
 mod request;

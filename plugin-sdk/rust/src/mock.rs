@@ -88,7 +88,8 @@ impl Host {
         self
     }
 
-    /// Grants outbound HTTP to a host and port, written as in `allow.http`: `users.internal:8080`.
+    /// Grants outbound HTTP to a host, written as in `allow.http`: `users.internal:8080`, or without a port for 80 and
+    /// 443.
     #[must_use]
     pub fn http(self, authority: &str) -> Self {
         with(|state| state.http_granted.push(authority.to_owned()));

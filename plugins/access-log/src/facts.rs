@@ -48,9 +48,7 @@ impl<'a> Facts<'a> {
             Source::Authority => Value::Text(self.request.authority()),
             Source::Path => Value::Text(self.request.path()),
             Source::PathWithQuery => Value::Text(self.request.path_with_query()),
-            Source::Query => {
-                text(self.request.path_with_query().split_once('?').map(|(_, query)| query.to_owned()))
-            }
+            Source::Query => text(self.request.path_with_query().split_once('?').map(|(_, query)| query.to_owned())),
             Source::HttpVersion => Value::Text(connection.http_version()),
             Source::Status => match self.response.status() {
                 0 => Value::Missing,

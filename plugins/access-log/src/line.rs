@@ -32,7 +32,9 @@ impl Line {
         let mut parts = Vec::new();
         for (name, source) in fields {
             let before = if parts.is_empty() { '{' } else { ',' };
-            parts.push((format!("{before}{}:", serde_json::Value::from(name.as_str())), source.clone()));
+            // A string always is JSON.
+            let name = serde_json::to_string(name).unwrap_or_default();
+            parts.push((format!("{before}{name}:"), source.clone()));
         }
         Self { style: Style::Json, parts, end: "}".to_owned() }
     }

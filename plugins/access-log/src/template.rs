@@ -20,7 +20,9 @@ pub(crate) fn parse(template: &str) -> Result<Line, String> {
     }
     line.end.push_str(rest);
     match line {
-        line if line.parts.is_empty() => Err("the template has no `$` source, so that all lines would be the same".into()),
+        line if line.parts.is_empty() => {
+            Err("the template has no `$` source, so that all lines would be the same".into())
+        }
         line if template.contains(['\n', '\r']) => Err(format!("a line has no line feed, but {:?} has", line.end)),
         line => Ok(line),
     }
@@ -32,7 +34,11 @@ fn name(text: &str) -> Result<(&str, &str), String> {
         return braced.split_once('}').ok_or_else(|| format!("`${{` without `}}` at `${text}`"));
     }
     let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(text.len());
-    if end == 0 { Err(format!("`$` without a name at `${text}`; write `$$` for a dollar")) } else { Ok(text.split_at(end)) }
+    if end == 0 {
+        Err(format!("`$` without a name at `${text}`; write `$$` for a dollar"))
+    } else {
+        Ok(text.split_at(end))
+    }
 }
 
 #[cfg(test)]

@@ -82,7 +82,8 @@ fn values_cannot_break_the_line() {
 
 #[test]
 fn a_template_writes_text() {
-    let configuration = r#"{ "template": "$client_address $method $path_with_query $status $duration_ms $error $query" }"#;
+    let configuration =
+        r#"{ "template": "$client_address $method $path_with_query $status $duration_ms $error $query" }"#;
     let lines = log(configuration, mock::Request::get("/a?b=c").summary(summary()));
     assert_eq!(lines, ["192.0.2.1 GET /a?b=c 200 12.045 - b=c"]);
 }

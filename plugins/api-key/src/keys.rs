@@ -38,10 +38,7 @@ impl fmt::Debug for Keys {
 
 impl Keys {
     /// Takes the keys of the configuration, and those that it names as secrets.
-    pub(crate) fn new(
-        keys: &BTreeMap<String, String>,
-        named: &BTreeMap<String, String>,
-    ) -> Result<Self, ConfigErrors> {
+    pub(crate) fn new(keys: &BTreeMap<String, String>, named: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
         let mut new = Self { hash_key: (random::u64(), random::u64()), ..Self::default() };
         let mut errors = ConfigErrors::none();
         for (key, consumer) in keys {
@@ -79,8 +76,8 @@ impl Keys {
         match key.strip_prefix(DIGEST) {
             None => self.add(key.as_bytes(), consumer),
             Some(hexadecimal) => {
-                let digest = digest(hexadecimal)
-                    .ok_or_else(|| "expected 64 hexadecimal digits behind `sha256:`".to_owned())?;
+                let digest =
+                    digest(hexadecimal).ok_or_else(|| "expected 64 hexadecimal digits behind `sha256:`".to_owned())?;
                 check_consumer(consumer)?;
                 let entry = Entry { key: digest.clone(), consumer: consumer.to_owned() };
                 self.digests.insert(self.hash(&digest), entry);

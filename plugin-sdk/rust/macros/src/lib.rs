@@ -6,8 +6,7 @@ use quote::quote;
 use syn::{Error, Ident, ImplItem, ItemImpl, Result};
 
 /// The phase methods of the trait `Plugin`, which are the names of the phases too.
-const PHASES: [&str; 6] =
-    ["request_headers", "request_body", "response_headers", "response_body", "complete", "tick"];
+const PHASES: [&str; 6] = ["request_headers", "request_body", "response_headers", "response_body", "complete", "tick"];
 
 /// Makes an implementation of `gofe_plugin::Plugin` the plugin of this crate.
 ///
@@ -36,6 +35,10 @@ fn expand(arguments: &Tokens, item: Tokens) -> Result<Tokens> {
 
         #[cfg(target_family = "wasm")]
         ::gofe_plugin::__export!(#plugin);
+
+        // Natively, only tests use the plugin; without them it would seem dead.
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn(&str) = |configuration| drop(::gofe_plugin::guest::configure::<#plugin>(configuration));
     })
 }
 

@@ -43,8 +43,9 @@ pub fn unit_length(unit: &str) -> Option<u64> {
 /// Reads a duration for serde.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse(&text)
-        .ok_or_else(|| de::Error::custom(format!("`{text}` is not a duration; expected one like `250ms`, `5s` or `1h`")))
+    parse(&text).ok_or_else(|| {
+        de::Error::custom(format!("`{text}` is not a duration; expected one like `250ms`, `5s` or `1h`"))
+    })
 }
 
 #[cfg(test)]

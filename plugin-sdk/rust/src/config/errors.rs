@@ -56,26 +56,9 @@ impl From<ConfigErrors> for Vec<ConfigError> {
     }
 }
 
-/// serde's message in the words of a configuration's author, with the nearest right name.
-pub(super) fn explain(message: &str) -> String {
-    // The place is given by the pointer; line and column would be those of the JSON, which nobody wrote.
-    let message = message.rfind(" at line ").map_or(message, |end| &message[..end]);
-    for (prefix, kind) in [("unknown field `", "key"), ("unknown variant `", "value")] {
-        if let Some(rest) = message.strip_prefix(prefix) {
-            return unknown(kind, rest);
-        }
-    }
-    match message.strip_prefix("missing field ") {
-        Some(name) => format!("missing key {name}"),
-        None => message.to_owned(),
-    }
-}
-
-/// `rest` is serde's text behind "unknown field `": the name, and the names that are expected.
-fn unknown(kind: &str, rest: &str) -> String {
-    let (name, expected) = rest.split_once('`').unwrap_or((rest, ""));
-    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    if let Some(near) = nearest(name, &known) {
+/// Says that a key or value is unknown, and which one was probably meant.
+pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
+    if let Some(near) = nearest(name, known) {
         return format!("unknown {kind} `{name}`; did you mean `{near}`?");
     }
     match known.split_last() {

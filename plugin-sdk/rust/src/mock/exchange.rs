@@ -3,7 +3,7 @@
 use super::message::{Request, Response};
 use super::state::{State, with};
 use crate::bindings::gofe::plugin::types::{BodyPolicy, Interest};
-use crate::{Field, Phases, Plugin, guest};
+use crate::{Field, Overflow, Phases, Plugin, guest};
 
 /// A configured plugin.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl<P: Plugin> Loaded<P> {
         with(|state| state.request_open = buffered && !state.ended());
         let (body, chunk) = with(|state| state.request.as_ref().map_or((Vec::new(), 1), |r| (r.body.clone(), r.chunk)));
         let run = |last| self.call(Phases::REQUEST_BODY, |plugin| guest::request_body(plugin, last));
-        if let Some(body) = self.body(&self.interest.request_body, &body, chunk, run) {
+        if let Some(body) = Self::body(&self.interest.request_body, &body, chunk, 413, run) {
             with(|state| state.request.iter_mut().for_each(|request| request.body.clone_from(&body)));
         }
         with(|state| state.request_open = false);
@@ -66,18 +66,24 @@ impl<P: Plugin> Loaded<P> {
         with(|state| state.response_open = buffered && !state.ended());
         let body = with(|state| state.response.as_ref().map_or(Vec::new(), |response| response.body.clone()));
         let run = |last| self.call(Phases::RESPONSE_BODY, |plugin| guest::response_body(plugin, last));
-        if let Some(body) = self.body(&self.interest.response_body, &body, usize::MAX, run) {
+        if let Some(body) = Self::body(&self.interest.response_body, &body, usize::MAX, 502, run) {
             with(|state| state.response.iter_mut().for_each(|response| response.body.clone_from(&body)));
         }
         with(State::replace_response);
     }
 
-    /// Runs a body phase as its policy says, and gives the body that comes out.
-    fn body(&self, policy: &BodyPolicy, body: &[u8], chunk: usize, run: impl Fn(bool)) -> Option<Vec<u8>> {
+    /// Runs a body phase as its policy says, and gives the body that comes out. A body that overflows the buffer ends
+    /// the request with the status `too_long`, where the policy says so.
+    fn body(policy: &BodyPolicy, body: &[u8], chunk: usize, too_long: u16, run: impl Fn(bool)) -> Option<Vec<u8>> {
         let chunk = match policy {
             _ if ended() => return None,
             BodyPolicy::None => return None,
-            BodyPolicy::Buffer(buffer) if body.len() as u64 > buffer.limit => return None,
+            BodyPolicy::Buffer(buffer) if body.len() as u64 > buffer.limit => {
+                if buffer.overflow == Overflow::Reject {
+                    with(|state| state.reply = Some((too_long, Vec::new(), Vec::new())));
+                }
+                return None;
+            }
             BodyPolicy::Buffer(_) => usize::MAX,
             BodyPolicy::Stream => chunk,
         };

@@ -194,7 +194,12 @@ pub(crate) mod outbound {
     use crate::outbound::{IncomingResponse, OutboundError, OutgoingRequest};
 
     pub(crate) fn allowed(uri: &str) -> bool {
-        authority(uri).is_some_and(|authority| with(|state| state.http_granted.contains(&authority)))
+        let Some(authority) = authority(uri) else {
+            return false;
+        };
+        let customary = authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443"));
+        let granted = |grant: &String| *grant == authority || customary == Some(grant.as_str());
+        with(|state| state.http_granted.iter().any(granted))
     }
 
     pub(crate) fn send(request: &OutgoingRequest) -> Result<IncomingResponse, OutboundError> {
@@ -222,7 +227,8 @@ pub(crate) mod outbound {
             _ => return None,
         };
         let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let has_port =
+            authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
         Some(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })
     }
 }
