@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::diagnostic::Diagnostic;
 use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Listener, Log, LogFormat, Secret};
 use super::raw::{List, Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawListener, RawLog, RawSecret};
@@ -132,7 +134,7 @@ impl Check<'_> {
     }
 
     fn listeners(&mut self, listeners: &List<RawListener>) -> Vec<Listener> {
-        if listeners.is_empty() && self.source.value().pointer("/listeners").is_none_or(|value| value.is_array()) {
+        if listeners.is_empty() && self.source.value().pointer("/listeners").is_none_or(Value::is_array) {
             let example = "write `listeners: [{ address: 127.0.0.1:8080 }]`";
             self.error_with_help("/listeners", "there is no listener", example);
         }

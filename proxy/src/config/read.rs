@@ -16,6 +16,7 @@ use super::tree::{Place, Tree};
 const BUDGET: usize = 32 << 20;
 /// What a value takes besides its text.
 const VALUE_SIZE: usize = 64;
+const TOO_LARGE: &str = "aliases make the configuration too large";
 
 /// Reads a text into values and their places; also the mistakes that do not keep the others from being found.
 pub(super) fn source(name: &str, text: &str) -> Result<(Source, Vec<Diagnostic>), Diagnostics> {
@@ -37,7 +38,8 @@ pub(super) fn source(name: &str, text: &str) -> Result<(Source, Vec<Diagnostic>)
 /// The error without its position at the end, which the diagnostic has.
 fn reason(error: &serde_yaml::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+    let text = text.split(" at line ").next().unwrap_or_default();
+    if text == "repetition limit exceeded" { TOO_LARGE.to_owned() } else { text.to_owned() }
 }
 
 struct Reading {
@@ -49,7 +51,7 @@ struct Reading {
 impl Reading {
     fn take<E: Error>(&self, text: &str) -> Result<(), E> {
         let left = self.left.get().checked_sub(VALUE_SIZE + text.len());
-        self.left.set(left.ok_or_else(|| E::custom("aliases make the configuration too large"))?);
+        self.left.set(left.ok_or_else(|| E::custom(TOO_LARGE))?);
         Ok(())
     }
 }
@@ -83,6 +85,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value that JSON has too")
+    }
+
+    /// A text without any value.
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        self.scalar(Value::Null)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {

@@ -37,3 +37,35 @@ fn the_design_example_is_read() {
     assert_eq!(config.routes[0].name, "/api/**");
     assert_eq!(config.upstreams["users"].balance, Balance::LeastRequest);
 }
+
+/// Each `x.yaml` in `tests/config` beside its `x.err`: all that gofe says about it, nothing where it is right.
+/// `UPDATE_GOLDEN=1 cargo test -p gofe golden` writes them anew.
+#[test]
+fn golden_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).expect("the folder of golden files") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        count += 1;
+        let text = std::fs::read_to_string(&path).expect("a golden file");
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let said = match parse(&name, &text) {
+            Ok(loaded) => loaded.warnings.to_string(),
+            Err(diagnostics) => diagnostics.to_string(),
+        };
+        let said = if said.is_empty() { said } else { said + "\n" };
+        let expected = path.with_extension("err");
+        if update {
+            std::fs::write(&expected, &said).expect("a golden file is written");
+        } else if std::fs::read_to_string(&expected).ok().as_deref() != Some(&said) {
+            wrong.push(format!("{}\n{said}", expected.display()));
+        }
+    }
+    assert!(count >= 25, "only {count} golden files were found");
+    assert!(wrong.is_empty(), "not as expected:\n{}", wrong.join("\n"));
+}

@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
+use super::mask::{MASK, Stage};
+
 /// The deepest nesting of lists and maps.
 const MAX_DEPTH: usize = 64;
 /// The most keys, values and brackets.
@@ -116,10 +118,14 @@ impl Tree {
     pub(super) fn find(&self, pointer: &str) -> Found<'_> {
         let mut found = Found { node: self.resolve(self.root), key: None, path: String::new() };
         let mut missing = false;
+        let mut stage = Stage::Root;
         for segment in segments(pointer) {
             let next = if missing { None } else { self.child(found.node, &segment) };
             let index = !missing && matches!(found.node.kind, Kind::List(_));
-            found.path = extended(&found.path, &segment, index);
+            // Below a telling key, keys may be secrets as well.
+            let hidden = stage == Stage::Hidden && !index;
+            found.path = extended(&found.path, if hidden { MASK } else { &segment }, index);
+            stage = stage.below(&segment);
             match next {
                 Some((node, key)) => (found.node, found.key) = (node, key),
                 None => missing = true,
@@ -282,7 +288,7 @@ impl<'a> Builder<'a> {
             };
             let pointer = super::source::child(pointer, &key);
             if !seen.insert(key.clone()) {
-                let message = format!("the key `{key}` is in this map twice");
+                let message = "this key is in its map twice".to_owned();
                 self.repeated.push(Misplaced { place, pointer: pointer.clone(), message });
             }
             let (event, value_place) = self.next()?;

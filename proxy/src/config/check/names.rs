@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use http::Method;
 use serde_json::Value;
 
 use super::Check;
@@ -32,7 +33,7 @@ fn spellings(matches: &Match) -> [String; 3] {
     let path = matches.path.to_string();
     let hosts: Vec<String> = matches.hosts.iter().map(ToString::to_string).collect();
     let with_host = format!("{}{path}", hosts.join(","));
-    let methods: Vec<&str> = matches.methods.iter().map(|method| method.as_str()).collect();
+    let methods: Vec<&str> = matches.methods.iter().map(Method::as_str).collect();
     let with_methods = format!("{} {with_host}", methods.join(",")).trim_start().to_owned();
     [path, with_host, with_methods]
 }

@@ -141,13 +141,11 @@ impl Check<'_> {
         for (later, first, host) in pairs {
             let place = self.source.locate(&places[first]);
             let at = &places[later];
-            let name = self.source.locate(at);
             let whole = routes[later].matches.hosts.len() <= 1;
             let part = host.filter(|_| !whole).map(|host| format!(" for host {host}")).unwrap_or_default();
             let message =
                 format!("never matches{part}: the route at {}:{} takes all its requests", place.line, place.column);
-            let help =
-                format!("this one is at {}:{}; remove one, or let `match` tell them apart", name.line, name.column);
+            let help = "remove one of the two, or let `match` tell them apart";
             self.error_with_help(at, message, help);
         }
     }
