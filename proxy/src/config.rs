@@ -78,6 +78,7 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Diagnostics> {
     let config = shape::read(&source, &mut problems).map(|raw| check::config(&source, &raw, &mut problems));
     let mut all = Diagnostics::from(problems);
     if let Some(config) = config.filter(|_| !all.has_errors()) {
+        all.truncate(MAX_PROBLEMS);
         return Ok(Loaded { config, source, warnings: all });
     }
     // What seems unused may be a name that was misspelt.

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::MAX_PROBLEMS;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::source::{Source, child, error_in_text};
 use super::tree::{Place, Tree};
@@ -64,7 +65,10 @@ struct Seed<'a> {
 
 impl Seed<'_> {
     fn wrong(&self, pointer: String, message: &'static str) {
-        self.reading.wrong.borrow_mut().push((pointer, message));
+        let mut wrong = self.reading.wrong.borrow_mut();
+        if wrong.len() < MAX_PROBLEMS {
+            wrong.push((pointer, message));
+        }
     }
 
     fn scalar<E: Error>(self, value: impl Into<Value>) -> Result<Value, E> {

@@ -45,11 +45,11 @@ fn remove_blanks(source: &Source, value: &mut Value, path: &mut Vec<String>, pro
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         let exempt = matches!(keys[..], ["plugins", _, "config"] | ["routes", _, "match", "headers", _]);
         let blank = value.is_null() && !exempt;
-        if blank {
+        if blank && problems.len() < MAX_PROBLEMS {
             let pointer = path.iter().fold(String::new(), |pointer, key| child(&pointer, key));
             let blank = source.key_error(&pointer, "there is no value here");
             problems.push(blank.with_help("write one, or leave it out"));
-        } else if !exempt {
+        } else if !exempt && !blank {
             remove_blanks(source, value, path, problems);
         }
         path.pop();

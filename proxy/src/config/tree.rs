@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
+use super::MAX_PROBLEMS;
 use super::mask::{MASK, Stage};
 
 /// The deepest nesting of lists and maps.
@@ -46,12 +47,20 @@ impl Misplaced {
     fn new(place: Place, message: impl Into<String>) -> Self {
         Self { place, pointer: String::new(), message: message.into() }
     }
+
+    fn too_deep(place: Place) -> Self {
+        Self::new(place, format!("lists and maps are nested more than {MAX_DEPTH} deep"))
+    }
 }
 
 impl From<ScanError> for Misplaced {
     fn from(error: ScanError) -> Self {
-        let marker = error.marker();
-        Self::new(Place::point(marker.line(), marker.col()), format!("this is not YAML: {}", error.info()))
+        let place = Place::point(error.marker().line(), error.marker().col());
+        match error.info() {
+            // The parser has a bound of its own.
+            "recursion limit exceeded" => Self::too_deep(place),
+            reason => Self::new(place, format!("this is not YAML: {reason}")),
+        }
     }
 }
 
@@ -238,7 +247,7 @@ impl<'a> Builder<'a> {
 
     fn node(&mut self, event: Event<'a>, place: Place, pointer: &str, depth: usize) -> Result<Id, Misplaced> {
         if depth > MAX_DEPTH {
-            return Err(Misplaced::new(place, format!("lists and maps are nested more than {MAX_DEPTH} deep")));
+            return Err(Misplaced::too_deep(place));
         }
         let (anchor, tag, kind) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -287,7 +296,7 @@ impl<'a> Builder<'a> {
                 (_, place) => return Err(Misplaced::new(place, "a key must be a plain or quoted string")),
             };
             let pointer = super::source::child(pointer, &key);
-            if !seen.insert(key.clone()) {
+            if !seen.insert(key.clone()) && self.repeated.len() < MAX_PROBLEMS {
                 let message = "this key is in its map twice".to_owned();
                 self.repeated.push(Misplaced { place, pointer: pointer.clone(), message });
             }

@@ -63,7 +63,8 @@ impl Check<'_> {
         let unused: Vec<String> =
             self.keys(map).into_iter().filter(|name| !used.contains(name)).map(Into::into).collect();
         for name in unused {
-            self.warning(&child(map, &name), format!("the {what} `{name}` is not used: no {why}"));
+            let message = format!("the {what} `{name}` is not used: no {why}");
+            self.report(|source| source.key_error(&child(map, &name), message).as_warning());
         }
     }
 }

@@ -95,10 +95,10 @@ impl Check<'_> {
             let at = child(at, text);
             match HeaderName::from_bytes(text.as_bytes()) {
                 Ok(name) if headers.iter().any(|header| header.name == name) => {
-                    self.report(self.source.key_error(&at, format!("`{name}` is here twice")));
+                    self.key_error(&at, format!("`{name}` is here twice"));
                 }
                 Ok(name) => headers.push(HeaderMatch { name, value: wanted.0.0.clone() }),
-                Err(_) => self.report(self.source.key_error(&at, "no header field has this name")),
+                Err(_) => self.key_error(&at, "no header field has this name"),
             }
         }
         headers
@@ -139,6 +139,9 @@ impl Check<'_> {
         pairs.sort_unstable();
         pairs.dedup_by_key(|(later, _, _)| *later);
         for (later, first, host) in pairs {
+            if self.is_full() {
+                return;
+            }
             let place = self.source.locate(&places[first]);
             let at = &places[later];
             let whole = routes[later].matches.hosts.len() <= 1;
