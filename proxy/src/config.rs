@@ -77,13 +77,14 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Diagnostics> {
     let (source, mut problems) = read::source(name, text)?;
     let config = shape::read(&source, &mut problems).map(|raw| check::config(&source, &raw, &mut problems));
     let mut all = Diagnostics::from(problems);
-    match config {
-        Some(config) if !all.has_errors() => Ok(Loaded { config, source, warnings: all }),
-        _ => {
-            all.truncate(MAX_PROBLEMS);
-            Err(all)
-        }
+    if let Some(config) = config.filter(|_| !all.has_errors()) {
+        all.truncate(MAX_PROBLEMS);
+        return Ok(Loaded { config, source, warnings: all });
     }
+    // What seems unused may be a name that was misspelt.
+    all.retain(Severity::Error);
+    all.truncate(MAX_PROBLEMS);
+    Err(all)
 }
 
 /// Reads a file, one byte more than is allowed at the most.
@@ -96,7 +97,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 /// The candidate that `name` was probably meant to be.
 fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
-    let most = 1 + name.chars().count() / 4;
+    let most = (name.chars().count() + 1) / 3;
     let close = |candidate: &&str| name.len() <= LONGEST && candidate.len() <= LONGEST;
     candidates
         .into_iter()

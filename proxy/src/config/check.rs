@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::diagnostic::Diagnostic;
 use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Listener, Log, LogFormat, Secret};
 use super::raw::{List, Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawListener, RawLog, RawSecret};
@@ -51,23 +53,27 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn report(&mut self, problem: Diagnostic) {
-        // One more than is shown, so that the report says that there are more.
-        if self.problems.len() <= MAX_PROBLEMS {
-            self.problems.push(problem);
+    /// Whether more is reported than is shown.
+    fn is_full(&self) -> bool {
+        self.problems.len() > MAX_PROBLEMS
+    }
+
+    fn report(&mut self, problem: impl FnOnce(&Source) -> Diagnostic) {
+        if !self.is_full() {
+            self.problems.push(problem(self.source));
         }
     }
 
     fn error(&mut self, pointer: &str, message: impl Into<String>) {
-        self.report(self.source.error(pointer, message));
+        self.report(|source| source.error(pointer, message));
+    }
+
+    fn key_error(&mut self, pointer: &str, message: impl Into<String>) {
+        self.report(|source| source.key_error(pointer, message));
     }
 
     fn error_with_help(&mut self, pointer: &str, message: impl Into<String>, help: impl Into<String>) {
-        self.report(self.source.error(pointer, message).with_help(help));
-    }
-
-    fn warning(&mut self, pointer: &str, message: impl Into<String>) {
-        self.report(self.source.key_error(pointer, message).as_warning());
+        self.report(|source| source.error(pointer, message).with_help(help));
     }
 
     /// Whether the file has something at a pointer, be it right or wrong.
@@ -104,14 +110,15 @@ impl Check<'_> {
 
     /// Checks that a name refers to one of the keys of a map in the file.
     fn reference(&mut self, at: &str, what: &str, map: &str, name: &str) {
-        let known = self.keys(map);
-        if known.contains(&name) {
+        if self.is_full() || self.written(&child(map, name)) {
             return;
         }
+        let known = self.keys(map);
         let message = format!("there is no {what} `{name}`");
         let help = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => format!("the file has no `{}`", &map[1..]),
+            None if known.len() > 20 => return self.error(at, message),
             None => format!("`{}` has {}", &map[1..], known.join(", ")),
         };
         self.error_with_help(at, message, help);
@@ -121,8 +128,8 @@ impl Check<'_> {
     fn name(&mut self, at: &str, name: &str) {
         let right = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > 100 || !name.chars().all(right) {
-            let problem = self.source.key_error(at, "this cannot be a name");
-            self.report(problem.with_help("a name has 1 to 100 letters, digits, `-`, `_` and `.`"));
+            let help = "a name has 1 to 100 letters, digits, `-`, `_` and `.`";
+            self.report(|source| source.key_error(at, "this cannot be a name").with_help(help));
         }
     }
 
@@ -132,7 +139,7 @@ impl Check<'_> {
     }
 
     fn listeners(&mut self, listeners: &List<RawListener>) -> Vec<Listener> {
-        if listeners.is_empty() && self.source.value().pointer("/listeners").is_none_or(|value| value.is_array()) {
+        if listeners.is_empty() && self.source.value().pointer("/listeners").is_none_or(Value::is_array) {
             let example = "write `listeners: [{ address: 127.0.0.1:8080 }]`";
             self.error_with_help("/listeners", "there is no listener", example);
         }

@@ -167,6 +167,11 @@ impl Diagnostics {
         self.list.iter().map(Diagnostic::short).collect::<Vec<_>>().join("\n")
     }
 
+    /// Keeps those of one severity.
+    pub(super) fn retain(&mut self, severity: Severity) {
+        self.list.retain(|diagnostic| diagnostic.severity == severity);
+    }
+
     /// Keeps the first `most` and counts the others.
     pub(super) fn truncate(&mut self, most: usize) {
         self.left_out += self.list.len().saturating_sub(most);
@@ -177,7 +182,8 @@ impl Diagnostics {
 impl From<Vec<Diagnostic>> for Diagnostics {
     fn from(mut list: Vec<Diagnostic>) -> Self {
         list.sort();
-        list.dedup();
+        // An alias leads to one mistake by several paths.
+        list.dedup_by(|next, first| next.location == first.location && next.message == first.message);
         Self { list, left_out: 0 }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::tree::{Id, Kind, Place, Tree};
 
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// Parts of key names, in lower case, whose values are hidden.
 const TELLING: [&str; 10] =
@@ -59,24 +59,37 @@ fn masked_map(map: &Map<String, Value>, hide: bool) -> Map<String, Value> {
 /// aliases and merges may bring any map below a plugin.
 pub(super) fn places(tree: &Tree) -> Vec<Place> {
     let mut walk = Walk { tree, seen: HashSet::new(), places: Vec::new() };
-    walk.visit(tree.root(), Stage::Outside);
+    walk.visit(tree.root(), Stage::Root);
     walk.places
 }
 
-/// How far below a plugin's configuration a value is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Stage {
-    Outside,
+/// Where a value is, as far as it matters for secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Stage {
+    /// The document itself.
+    Root,
+    /// `admin`.
+    Admin,
+    /// Where a secret is named; what is neither `env` nor `file` may be one that was pasted here.
+    Reference,
+    /// A plugin's configuration.
     Config,
+    /// Below a telling key in a plugin's configuration.
     Hidden,
+    /// Anywhere else.
+    Outside,
 }
 
 impl Stage {
-    fn below(self, key: &str) -> Self {
-        match self {
-            Self::Outside if key == "config" => Self::Config,
-            Self::Config if telling(key) => Self::Hidden,
-            stage => stage,
+    /// The stage of a value in a map.
+    pub(super) fn below(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Root, "admin") => Self::Admin,
+            (Self::Root, "secrets") | (Self::Admin, "token") => Self::Reference,
+            (Self::Root | Self::Admin, _) | (Self::Reference, "env" | "file") => Self::Outside,
+            (Self::Outside, "config") => Self::Config,
+            (Self::Config, key) if telling(key) => Self::Hidden,
+            (stage, _) => stage,
         }
     }
 }
@@ -96,7 +109,7 @@ impl Walk<'_> {
         }
         let node = tree.node(id);
         match &node.kind {
-            Kind::Scalar if stage == Stage::Hidden => self.places.push(node.place),
+            Kind::Scalar if matches!(stage, Stage::Hidden | Stage::Reference) => self.places.push(node.place),
             Kind::Scalar | Kind::Nothing => {}
             Kind::Alias(target) => self.visit(*target, stage),
             Kind::List(items) => items.iter().for_each(|item| self.visit(*item, stage)),

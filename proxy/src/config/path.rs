@@ -15,7 +15,8 @@ pub fn normalized(path: &str) -> Option<Cow<'_, str>> {
     }
     let path = rewritten(path);
     let separated = path.replace("%2F", "/").replace("%2f", "/").replace("%5C", "/").replace("%5c", "/");
-    let dots = separated.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."));
+    // Some servers cut a segment at `;` before they look at it.
+    let dots = separated.split(['/', '\\']).any(|segment| matches!(segment.split(';').next(), Some("." | "..")));
     (!dots).then_some(path)
 }
 

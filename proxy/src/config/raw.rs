@@ -20,7 +20,7 @@ use super::written::{As, Callee, Digest, Server, Size, Status, Time, Wanted};
 pub(super) type List<T> = Vec<Option<T>>;
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Raw {
     pub(super) workers: Option<u64>,
     pub(super) listeners: List<RawListener>,
@@ -36,20 +36,20 @@ pub(super) struct Raw {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawListener {
     pub(super) address: As<SocketAddr>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawAdmin {
     pub(super) address: Option<As<SocketAddr>>,
     pub(super) token: Option<RawSecret>,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawClientLimits {
     pub(super) connections: Option<u64>,
     pub(super) header_size: Option<As<Size>>,
@@ -59,7 +59,7 @@ pub(super) struct RawClientLimits {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawClientTimeouts {
     pub(super) header_read: Option<As<Time>>,
     pub(super) idle: Option<As<Time>>,
@@ -67,21 +67,21 @@ pub(super) struct RawClientTimeouts {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawLog {
     pub(super) filter: Option<String>,
     pub(super) format: Option<As<LogFormat>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "`{ env: NAME }` or `{ file: PATH }`")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawSecret {
     pub(super) env: Option<String>,
     pub(super) file: Option<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawPlugin {
     pub(super) source: As<PluginSource>,
     pub(super) digest: Option<As<Digest>>,
@@ -96,7 +96,7 @@ pub(super) struct RawPlugin {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawPluginLimits {
     pub(super) time: Option<As<Time>>,
     pub(super) memory: Option<As<Size>>,
@@ -104,7 +104,7 @@ pub(super) struct RawPluginLimits {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawAllow {
     pub(super) http: Option<Brief<RawHttp>>,
     pub(super) key_value: bool,
@@ -114,7 +114,7 @@ pub(super) struct RawAllow {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawHttp {
     pub(super) hosts: List<As<Callee>>,
     pub(super) timeout: Option<As<Time>>,
@@ -122,7 +122,7 @@ pub(super) struct RawHttp {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRoute {
     pub(super) name: Option<String>,
     #[serde(default, rename = "match")]
@@ -135,7 +135,7 @@ pub(super) struct RawRoute {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawMatch {
     pub(super) path: Option<As<PathPattern>>,
     pub(super) host: Option<As<HostPattern>>,
@@ -145,14 +145,14 @@ pub(super) struct RawMatch {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRespond {
     pub(super) status: Option<As<Status>>,
     pub(super) body: Option<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawUpstream {
     #[serde(default)]
     pub(super) endpoints: List<Brief<RawEndpoint>>,
@@ -165,11 +165,55 @@ pub(super) struct RawUpstream {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawEndpoint {
     pub(super) address: As<Server>,
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
+}
+
+/// serde would also take a list for a structure, its fields in order; a file has maps there and nothing else.
+macro_rules! maps_only {
+    ($($type:ty, $what:literal;)+) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct MapVisitor;
+
+                impl<'de> Visitor<'de> for MapVisitor {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($what)
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<$type, A::Error> {
+                        <$type>::deserialize(MapAccessDeserializer::new(entries))
+                    }
+                }
+
+                deserializer.deserialize_map(MapVisitor)
+            }
+        }
+    )+};
+}
+
+maps_only! {
+    Raw, "a map of settings";
+    RawListener, "a map, as in `{ address: 127.0.0.1:8080 }`";
+    RawAdmin, "a map, as in `{ address: 127.0.0.1:9901 }`";
+    RawClientLimits, "a map, as in `{ body-size: 10MiB }`";
+    RawClientTimeouts, "a map, as in `{ idle: 60s }`";
+    RawLog, "a map, as in `{ filter: info }`";
+    RawSecret, "`{ env: NAME }` or `{ file: PATH }`";
+    RawPlugin, "a map, as in `{ source: std:api-key }`";
+    RawPluginLimits, "a map, as in `{ time: 5ms }`";
+    RawAllow, "a map, as in `{ key-value: true }`";
+    RawHttp, "a map, as in `{ hosts: [users.internal:8080] }`";
+    RawRoute, "a map, as in `{ match: { path: /api/** }, upstream: users }`";
+    RawMatch, "a map, as in `{ path: /api/** }`";
+    RawRespond, "a map, as in `{ status: 404 }`";
+    RawUpstream, "a map, as in `{ endpoints: [127.0.0.1:9000] }`";
+    RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
 /// A map that may also be written as its main value alone.

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::MAX_PROBLEMS;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::source::{Source, child, error_in_text};
 use super::tree::{Place, Tree};
@@ -16,6 +17,7 @@ use super::tree::{Place, Tree};
 const BUDGET: usize = 32 << 20;
 /// What a value takes besides its text.
 const VALUE_SIZE: usize = 64;
+const TOO_LARGE: &str = "aliases make the configuration too large";
 
 /// Reads a text into values and their places; also the mistakes that do not keep the others from being found.
 pub(super) fn source(name: &str, text: &str) -> Result<(Source, Vec<Diagnostic>), Diagnostics> {
@@ -37,7 +39,8 @@ pub(super) fn source(name: &str, text: &str) -> Result<(Source, Vec<Diagnostic>)
 /// The error without its position at the end, which the diagnostic has.
 fn reason(error: &serde_yaml::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+    let text = text.split(" at line ").next().unwrap_or_default();
+    if text == "repetition limit exceeded" { TOO_LARGE.to_owned() } else { text.to_owned() }
 }
 
 struct Reading {
@@ -49,7 +52,7 @@ struct Reading {
 impl Reading {
     fn take<E: Error>(&self, text: &str) -> Result<(), E> {
         let left = self.left.get().checked_sub(VALUE_SIZE + text.len());
-        self.left.set(left.ok_or_else(|| E::custom("aliases make the configuration too large"))?);
+        self.left.set(left.ok_or_else(|| E::custom(TOO_LARGE))?);
         Ok(())
     }
 }
@@ -62,7 +65,10 @@ struct Seed<'a> {
 
 impl Seed<'_> {
     fn wrong(&self, pointer: String, message: &'static str) {
-        self.reading.wrong.borrow_mut().push((pointer, message));
+        let mut wrong = self.reading.wrong.borrow_mut();
+        if wrong.len() < MAX_PROBLEMS {
+            wrong.push((pointer, message));
+        }
     }
 
     fn scalar<E: Error>(self, value: impl Into<Value>) -> Result<Value, E> {
@@ -83,6 +89,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value that JSON has too")
+    }
+
+    /// A text without any value.
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        self.scalar(Value::Null)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {

@@ -45,11 +45,11 @@ fn remove_blanks(source: &Source, value: &mut Value, path: &mut Vec<String>, pro
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         let exempt = matches!(keys[..], ["plugins", _, "config"] | ["routes", _, "match", "headers", _]);
         let blank = value.is_null() && !exempt;
-        if blank {
+        if blank && problems.len() < MAX_PROBLEMS {
             let pointer = path.iter().fold(String::new(), |pointer, key| child(&pointer, key));
             let blank = source.key_error(&pointer, "there is no value here");
-            problems.push(blank.with_help("leave it out to have the default"));
-        } else if !exempt {
+            problems.push(blank.with_help("write one, or leave it out"));
+        } else if !exempt && !blank {
             remove_blanks(source, value, path, problems);
         }
         path.pop();
@@ -82,8 +82,8 @@ fn cut_out(value: &mut Value, pointer: &str) -> bool {
 /// What serde says, in the words of a configuration file.
 fn explain(source: &Source, pointer: &str, message: &str) -> Option<Diagnostic> {
     if let Some((missing, _)) = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
-        let was_wrong = source.value().pointer(&child(pointer, missing)).is_some();
-        return (!was_wrong).then(|| source.key_error(pointer, format!("`{missing}` is missing")));
+        return (!was_written(source, pointer, missing))
+            .then(|| source.key_error(pointer, format!("`{missing}` is missing")));
     }
     if message.starts_with("unknown field ") {
         let (_, key) = pointer.rsplit_once('/').unwrap_or_default();
@@ -99,7 +99,9 @@ fn explain(source: &Source, pointer: &str, message: &str) -> Option<Diagnostic> 
     let wrong_type = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     if let Some((found, expected)) = wrong_type.and_then(|text| text.rsplit_once(", expected ")) {
         let text = format!("expected {}, found {}", plainly(expected), plainly(found));
-        return Some(source.error(pointer, text));
+        let error = source.error(pointer, text);
+        let unquoted = expected == "a string" && found.contains('`');
+        return Some(if unquoted { error.with_help("put it in quotes") } else { error });
     }
     let (message, help) = message.split_once('\n').map_or((message, None), |(message, help)| (message, Some(help)));
     let error = source.error(pointer, message);
@@ -109,6 +111,12 @@ fn explain(source: &Source, pointer: &str, message: &str) -> Option<Diagnostic> 
     })
 }
 
+/// Whether a map in the file has a key, be it misspelt or with a wrong value: that is reported already.
+fn was_written(source: &Source, pointer: &str, key: &str) -> bool {
+    let map = source.value().pointer(pointer).and_then(Value::as_object);
+    map.is_some_and(|map| map.keys().any(|written| nearest(written, [key]).is_some()))
+}
+
 /// A type's name for people. A string's text is left out: it may be a secret.
 fn plainly(name: &str) -> String {
     match name {
@@ -116,8 +124,6 @@ fn plainly(name: &str) -> String {
         "a boolean" => "`true` or `false`".to_owned(),
         "a sequence" | "sequence" => "a list".to_owned(),
         "map" => "a map".to_owned(),
-        "null" => "nothing".to_owned(),
-        _ if name.starts_with("struct ") => "a map".to_owned(),
         _ if name.starts_with("string ") => "a string".to_owned(),
         _ => match name.split_once(" `") {
             Some(("integer" | "floating point" | "boolean", value)) => format!("`{value}"),

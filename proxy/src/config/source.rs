@@ -132,7 +132,8 @@ fn excerpt(text: &str, place: Place, secrets: &[Place]) -> Option<Excerpt> {
             .any(|s| (s.line, s.column) <= (place.line, column) && (place.line, column) < (s.end_line, s.end_column))
     };
     let end = if place.end_line == place.line { place.end_column } else { usize::MAX };
-    let skipped = place.column.saturating_sub(WIDEST / 2);
+    let long = line.chars().count() > WIDEST;
+    let skipped = if long { place.column.saturating_sub(WIDEST / 2) } else { 0 };
     let line: String = line
         .chars()
         .enumerate()

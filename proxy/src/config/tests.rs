@@ -37,3 +37,289 @@ fn the_design_example_is_read() {
     assert_eq!(config.routes[0].name, "/api/**");
     assert_eq!(config.upstreams["users"].balance, Balance::LeastRequest);
 }
+
+/// Each `x.yaml` in `tests/config` beside its `x.err`: all that gofe says about it, nothing where it is right.
+/// `UPDATE_GOLDEN=1 cargo test -p gofe golden` writes them anew.
+#[test]
+fn golden_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).expect("the folder of golden files") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        count += 1;
+        let text = std::fs::read_to_string(&path).expect("a golden file");
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let said = match parse(&name, &text) {
+            Ok(loaded) => loaded.warnings.to_string(),
+            Err(diagnostics) => diagnostics.to_string(),
+        };
+        let said = if said.is_empty() { said } else { said + "\n" };
+        let expected = path.with_extension("err");
+        if update {
+            std::fs::write(&expected, &said).expect("a golden file is written");
+        } else if std::fs::read_to_string(&expected).ok().as_deref() != Some(&said) {
+            wrong.push(format!("{}\n{said}", expected.display()));
+        }
+    }
+    assert!(count >= 25, "only {count} golden files were found");
+    assert!(wrong.is_empty(), "not as expected:\n{}", wrong.join("\n"));
+}
+
+fn loaded(text: &str) -> Loaded {
+    parse("gofe.yaml", text).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+fn golden(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config").join(name);
+    std::fs::read_to_string(path).expect("a golden file")
+}
+
+#[test]
+fn every_key_has_its_effect() {
+    let config = loaded(&golden("complete.yaml")).config;
+    assert_eq!(config.listeners[1].address.to_string(), "[::1]:8080");
+    let admin = config.admin.expect("the admin API");
+    assert_eq!((admin.address.port(), admin.token), (9901, Some(Secret::Env("ADMIN_TOKEN".into()))));
+    let limits =
+        ClientLimits { connections: 1000, header_size: 16 << 10, header_count: 50, body_size: 1 << 30, streams: 10 };
+    assert_eq!(config.limits, limits);
+    let (header_read, idle, drain) = (Duration::from_secs(5), Duration::from_secs(60), Duration::ZERO);
+    assert_eq!(config.timeouts, ClientTimeouts { header_read, idle, drain });
+    assert_eq!(config.log, Log { filter: "gofe=debug".into(), format: LogFormat::Json });
+    assert_eq!(config.secrets["signing"], Secret::File("secrets/signing".into()));
+
+    let plugin = &config.plugins["tenant"];
+    assert_eq!(plugin.source, PluginSource::File("plugins/tenant.wasm".into()));
+    assert!(plugin.digest.as_ref().is_some_and(|digest| digest.starts_with("e3b0c442") && digest.len() == 64));
+    assert_eq!((plugin.on_error, plugin.instance), (OnError::FailOpen, InstanceMode::PerRequest));
+    assert_eq!(plugin.limits, PluginLimits { time: Duration::from_millis(5), memory: 32 << 20, body: 64 << 10 });
+    assert_eq!(plugin.allow.http, ["users.internal:8080", "auth.internal"]);
+    let outbound = OutboundLimits { timeout: Duration::from_secs(1), response_size: 16 << 10 };
+    assert_eq!(plugin.allow.http_limits, outbound);
+    assert!(plugin.allow.key_value && plugin.allow.metrics && plugin.allow.secrets.contains("signing"));
+    assert_eq!(plugin.allow.output, Output::File("logs/tenant.log".into()));
+    assert_eq!(plugin.config, serde_json::json!({ "header": "x-tenant", "list": [1, 2.5, null, true] }));
+    assert_eq!(config.plugins["caller"].allow.http, ["keys.internal"]);
+    assert_eq!(config.chains["api"], ["tenant", "caller"]);
+}
+
+#[test]
+fn routes_and_upstreams_have_their_effect() {
+    let config = loaded(&golden("complete.yaml")).config;
+    let [api, exact, rest] = &config.routes[..] else { panic!("three routes") };
+    assert_eq!([&*api.name, &*exact.name, &*rest.name], ["api", "/exact", "/**"]);
+    assert_eq!(api.matches.path, PathPattern::Prefix("/api".into()));
+    let hosts = [HostPattern::Exact("example.com".into()), HostPattern::Suffix("example.com".into())];
+    assert_eq!(api.matches.hosts, hosts);
+    assert_eq!(api.matches.methods, ["GET", "POST"]);
+    let headers: Vec<_> = api.matches.headers.iter().map(|h| (h.name.as_str(), h.value.is_some())).collect();
+    assert_eq!(headers, [("x-a", true), ("x-b", false), ("x-c", false), ("x-d", false)]);
+    assert_eq!((api.timeout, api.body_size), (Duration::from_secs(1), Some(10 << 20)));
+    assert_eq!(exact.action, Action::Respond { status: http::StatusCode::NOT_FOUND, body: "nothing here".into() });
+    assert_eq!((rest.timeout, rest.body_size), (Duration::from_secs(60), None));
+
+    let users = &config.upstreams["users"];
+    let Backend::Endpoints(endpoints) = &users.backend else { panic!("endpoints") };
+    assert_eq!(endpoints[1].authority, "users.internal:9000");
+    assert_eq!(endpoints[1].labels["version"], "v2");
+    assert_eq!((users.balance, users.protocol), (Balance::LeastRequest, Protocol::Http2));
+    assert_eq!((users.connect_timeout, users.idle_timeout), (Duration::from_secs(1), Duration::from_secs(30)));
+    assert_eq!(users.idle_connections, 16);
+    assert_eq!(config.upstreams["echo"].backend, Backend::Echo);
+}
+
+#[test]
+fn what_the_file_leaves_out_has_a_default() {
+    let minimal = "listeners: [{ address: '127.0.0.1:0' }]\nadmin: {}\nplugins: { a: { source: std:jwt } }\n\
+                   chains: { a: [a] }\nroutes: [{ chain: a, upstream: u }]\nupstreams: { u: { endpoints: ['a:1'] } }";
+    let config = loaded(minimal).config;
+    assert!(config.workers >= 1);
+    assert_eq!(config.admin.expect("the admin API").address.to_string(), "127.0.0.1:9901");
+    assert_eq!(config.limits.header_size, 64 << 10);
+    assert_eq!(config.timeouts.drain, Duration::from_secs(30));
+    let plugin = &config.plugins["a"];
+    assert_eq!(plugin.limits, PluginLimits { time: Duration::from_millis(10), memory: 16 << 20, body: 1 << 20 });
+    assert_eq!((plugin.on_error, plugin.allow.clone()), (OnError::FailClosed, Allow::default()));
+    assert!(plugin.config.is_null());
+    assert_eq!(config.upstreams["u"].connect_timeout, Duration::from_secs(5));
+    assert!(loaded(&minimal.replace("admin: {}\n", "")).config.admin.is_none());
+}
+
+#[test]
+fn a_route_is_named_by_what_tells_it_apart() {
+    let text = "listeners: [{ address: '127.0.0.1:0' }]\nupstreams: { u: { builtin: echo } }\nroutes:\n\
+        - { match: { path: /a }, upstream: u }\n\
+        - { match: { path: /b, host: a.test }, upstream: u }\n\
+        - { match: { path: /b, methods: [GET] }, upstream: u }\n\
+        - { match: { path: /b, methods: [PUT], headers: { x-a: true } }, upstream: u }\n\
+        - { match: { path: /b, methods: [PUT] }, upstream: u }\n\
+        - { name: /c, match: { path: /d }, upstream: u }\n\
+        - { match: { path: /c }, upstream: u }\n";
+    let names: Vec<String> = loaded(text).config.routes.into_iter().map(|route| route.name).collect();
+    assert_eq!(names, ["/a", "a.test/b", "GET /b", "PUT /b #3", "PUT /b #4", "/c", "/c #6"]);
+}
+
+#[test]
+fn later_stages_report_at_the_right_place() {
+    let source = loaded(DESIGN).source;
+    assert_eq!(source.locate("/listeners/0/address").to_string(), "gofe.yaml:4:14");
+    assert_eq!(source.locate("/plugins/tenant/source").to_string(), "gofe.yaml:10:25");
+    assert_eq!(source.locate("/plugins/tenant/config/header/deeper").to_string(), "gofe.yaml:11:75");
+    assert_eq!(source.locate("/nothing/here").to_string(), "gofe.yaml:2:1");
+    let wrong = source.plugin_error("limit", "/rate", "the rate is not a rate");
+    assert_eq!(wrong.short(), "gofe.yaml:9:73: plugins.limit.config.rate: the rate is not a rate");
+    let wrong = source.plugin_error("access-log", "/format", "there is no format");
+    assert_eq!(wrong.short(), "gofe.yaml:7:3: plugins.access-log.config.format: there is no format");
+    let missing = source.error("/plugins/tenant/source", "there is no file plugins/tenant.wasm").with_help("build it");
+    let expected = "\
+error: gofe.yaml:10:25: plugins.tenant.source: there is no file plugins/tenant.wasm
+   |
+10 |   tenant:     { source: file:plugins/tenant.wasm, on-error: fail-open, limits: { time: 5ms, memory: 16MiB },
+   |                         ^^^^^^^^^^^^^^^^^^^^^^^^
+   = help: build it";
+    assert_eq!(missing.to_string(), expected);
+}
+
+#[test]
+fn a_path_of_a_guest_is_not_trusted() {
+    let source = loaded(DESIGN).source;
+    for pointer in ["", "/", "no-slash", "/~", "/~9/\u{1b}[2J", "//", "/18446744073709551616", "/ü"] {
+        let shown = source.plugin_error("api-key", pointer, "\u{1b}[31mred").to_string();
+        assert!(shown.contains("gofe.yaml:8:") && !shown.contains('\u{1b}'), "{shown}");
+    }
+    let shown = source.plugin_error("api-key", "/keys/secret", "is short").to_string();
+    assert!(shown.contains("config.keys.***") && !shown.contains("alice"), "{shown}");
+}
+
+#[test]
+fn the_masked_form_hides_what_may_be_a_secret() {
+    let text = "# a comment with hidden-0\n\
+        listeners: [{ address: '127.0.0.1:0' }]\n\
+        secrets: { hmac: { env: HMAC_SECRET } }\n\
+        plugins:\n\
+        \x20 a:\n\
+        \x20   source: std:api-key\n\
+        \x20   allow: { secrets: [hmac] }\n\
+        \x20   config:\n\
+        \x20     header: x-api-key\n\
+        \x20     keys: { hidden-1: alice, hidden-2: [bob] }\n\
+        \x20     nested: [{ clientSecret: hidden-3, PASSWORD: hidden-4, url: 'http://a' }]\n\
+        \x20     token: 12345\n\
+        \x20     credentials: &anchor { user: hidden-5 }\n\
+        \x20     again: { <<: *anchor, auth-token: *anchor }\n\
+        chains: { a: [a] }\n\
+        routes: [{ chain: a, upstream: u }]\n\
+        upstreams: { u: { builtin: echo } }\n";
+    let masked = loaded(text).source.masked();
+    for hidden in ["hidden-0", "hidden-1", "hidden-2", "hidden-3", "hidden-4", "alice", "12345"] {
+        assert!(!masked.contains(hidden), "{hidden} in\n{masked}");
+    }
+    for shown in ["127.0.0.1:0", "HMAC_SECRET", "- hmac", "x-api-key", "http://a", "builtin: echo", "***2"] {
+        assert!(masked.contains(shown), "no {shown} in\n{masked}");
+    }
+}
+
+#[test]
+fn huge_and_hostile_texts_are_errors() {
+    let nested = |open: &str, count: usize| format!("plugins: {}", open.repeat(count));
+    let strings = format!("a: &a {}\nb: [{}]", "x".repeat(1 << 20), "*a, ".repeat(100));
+    let texts = [
+        ("is larger than 4 MiB", "a".repeat(MAX_FILE_SIZE + 1)),
+        ("more than 500000", format!("[{}]", "a,".repeat(600_000))),
+        ("nested more than 64", nested("[", 100_000)),
+        ("nested more than 64", nested("{ a: ", 100_000)),
+        ("nested more than 64", nested("- ", 100_000).replace("plugins: ", "")),
+        ("too large", strings),
+        ("inside what it refers to", "a: &a [*a]".to_owned()),
+    ];
+    for (expected, text) in texts {
+        let said = parse("big.yaml", &text).expect_err("an error").to_string();
+        assert!(said.contains(expected) && said.len() < 2000, "{expected}: {said}");
+    }
+}
+
+#[test]
+fn a_report_has_an_end() {
+    let routes = "- { upstream: usres, timeout: never, chain: none }\n".repeat(5000);
+    let text = format!("listeners: [{{ address: '127.0.0.1:0' }}]\nroutes:\n{routes}");
+    let report = parse("many.yaml", &text).expect_err("errors");
+    assert!(report.len() <= MAX_PROBLEMS, "{}", report.len());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let folder = std::env::temp_dir().join(format!("gofe-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let missing = load(&folder.join("missing.yaml")).expect_err("no file").to_string();
+    assert!(missing.contains("missing.yaml: cannot be read: No such file"), "{missing}");
+    assert!(load(&folder).expect_err("a folder").to_string().contains("cannot be read"));
+    let path = folder.join("latin.yaml");
+    std::fs::write(&path, b"workers: 2\n# caf\xe9\n").expect("a file");
+    assert!(load(&path).expect_err("not UTF-8").to_string().contains("line 2 has a byte"));
+    std::fs::write(&path, DESIGN).expect("a file");
+    let source = load(&path).expect("a configuration").config.plugins["tenant"].source.clone();
+    assert_eq!(source, PluginSource::File(folder.join("plugins/tenant.wasm")));
+    std::fs::remove_dir_all(&folder).expect("the folder is removed");
+}
+
+#[test]
+fn damaged_text_is_an_error_and_nothing_worse() {
+    let text = golden("complete.yaml");
+    let pieces =
+        [":", "- ", "{", "}", "[", "]", "*a", "&a ", "\n", "  ", "\"", "'", "!t ", "|", ">", "#", "\t", "<<: ", "ü"];
+    let mut seed = 1_u64;
+    for _ in 0..3000 {
+        let mut damaged = text.clone();
+        for _ in 0..3 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = usize::try_from(seed >> 33).unwrap_or_default();
+            let places: Vec<usize> = damaged.char_indices().map(|(place, _)| place).collect();
+            let place = places[number % places.len()];
+            match number % 3 {
+                0 => damaged.insert_str(place, pieces[number / 7 % pieces.len()]),
+                1 => _ = damaged.remove(place),
+                _ => damaged.truncate(damaged.len().min(place + 200)),
+            }
+        }
+        if let Err(report) = parse("damaged.yaml", &damaged) {
+            assert!(report.has_errors() && !report.to_string().is_empty());
+        }
+    }
+}
+
+fn reference() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    std::fs::read_to_string(path).expect("the reference")
+}
+
+#[test]
+fn the_example_of_the_reference_is_right() {
+    let text = reference();
+    let example = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    assert_eq!(loaded(example).warnings.to_string(), "");
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    let map = "{ qqqqqqqq: 1 }";
+    let text = format!(
+        "qqqqqqqq: 1\nlisteners: [{map}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
+         plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
+         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }} }}"
+    );
+    let (reference, mut count) = (reference(), 0);
+    for diagnostic in &parse("keys.yaml", &text).expect_err("unknown keys") {
+        let help = diagnostic.help.as_deref().unwrap_or_default();
+        let Some(keys) = help.strip_prefix("the keys here are ") else { continue };
+        count += 1;
+        for key in keys.split(", ") {
+            assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
+        }
+    }
+    assert_eq!(count, 16, "a structure is not in this test");
+}

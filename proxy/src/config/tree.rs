@@ -6,6 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
+use super::MAX_PROBLEMS;
+use super::mask::{MASK, Stage};
+
 /// The deepest nesting of lists and maps.
 const MAX_DEPTH: usize = 64;
 /// The most keys, values and brackets.
@@ -44,12 +47,20 @@ impl Misplaced {
     fn new(place: Place, message: impl Into<String>) -> Self {
         Self { place, pointer: String::new(), message: message.into() }
     }
+
+    fn too_deep(place: Place) -> Self {
+        Self::new(place, format!("lists and maps are nested more than {MAX_DEPTH} deep"))
+    }
 }
 
 impl From<ScanError> for Misplaced {
     fn from(error: ScanError) -> Self {
-        let marker = error.marker();
-        Self::new(Place::point(marker.line(), marker.col()), format!("this is not YAML: {}", error.info()))
+        let place = Place::point(error.marker().line(), error.marker().col());
+        match error.info() {
+            // The parser has a bound of its own.
+            "recursion limit exceeded" => Self::too_deep(place),
+            reason => Self::new(place, format!("this is not YAML: {reason}")),
+        }
     }
 }
 
@@ -116,10 +127,14 @@ impl Tree {
     pub(super) fn find(&self, pointer: &str) -> Found<'_> {
         let mut found = Found { node: self.resolve(self.root), key: None, path: String::new() };
         let mut missing = false;
+        let mut stage = Stage::Root;
         for segment in segments(pointer) {
             let next = if missing { None } else { self.child(found.node, &segment) };
             let index = !missing && matches!(found.node.kind, Kind::List(_));
-            found.path = extended(&found.path, &segment, index);
+            // Below a telling key, keys may be secrets as well.
+            let hidden = stage == Stage::Hidden && !index;
+            found.path = extended(&found.path, if hidden { MASK } else { &segment }, index);
+            stage = stage.below(&segment);
             match next {
                 Some((node, key)) => (found.node, found.key) = (node, key),
                 None => missing = true,
@@ -232,7 +247,7 @@ impl<'a> Builder<'a> {
 
     fn node(&mut self, event: Event<'a>, place: Place, pointer: &str, depth: usize) -> Result<Id, Misplaced> {
         if depth > MAX_DEPTH {
-            return Err(Misplaced::new(place, format!("lists and maps are nested more than {MAX_DEPTH} deep")));
+            return Err(Misplaced::too_deep(place));
         }
         let (anchor, tag, kind) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -281,8 +296,8 @@ impl<'a> Builder<'a> {
                 (_, place) => return Err(Misplaced::new(place, "a key must be a plain or quoted string")),
             };
             let pointer = super::source::child(pointer, &key);
-            if !seen.insert(key.clone()) {
-                let message = format!("the key `{key}` is in this map twice");
+            if !seen.insert(key.clone()) && self.repeated.len() < MAX_PROBLEMS {
+                let message = "this key is in its map twice".to_owned();
                 self.repeated.push(Misplaced { place, pointer: pointer.clone(), message });
             }
             let (event, value_place) = self.next()?;

@@ -78,16 +78,13 @@ impl<T: Written> Visitor<'_> for Reader<T> {
 }
 
 /// One of a few words.
-fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+fn one_of<T: Written + Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(value.clone());
     }
-    let names = words.iter().map(|(word, _)| *word);
-    let help = match nearest(text, names.clone()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("write {}", names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")),
-    };
-    Err(format!("there is no `{text}` here\n{help}"))
+    let help = nearest(text, words.iter().map(|(word, _)| *word));
+    let help = help.map(|name| format!("\ndid you mean `{name}`?")).unwrap_or_default();
+    Err(format!("expected {}, found `{text}`{help}", T::WHAT))
 }
 
 /// A time, as in `500ms`.
@@ -237,8 +234,7 @@ impl Written for Output {
     fn read(text: &str) -> Result<Self, String> {
         match text.strip_prefix("file:") {
             Some(path) => file(path).map(Self::File),
-            None => one_of(text, &[("stdout", Self::Stdout), ("stderr", Self::Stderr)])
-                .map_err(|_| format!("there is no output `{text}`\nwrite `stdout`, `stderr` or `file:PATH`")),
+            None => one_of(text, &[("stdout", Self::Stdout), ("stderr", Self::Stderr)]),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use http::Method;
 use serde_json::Value;
 
 use super::Check;
@@ -32,7 +33,7 @@ fn spellings(matches: &Match) -> [String; 3] {
     let path = matches.path.to_string();
     let hosts: Vec<String> = matches.hosts.iter().map(ToString::to_string).collect();
     let with_host = format!("{}{path}", hosts.join(","));
-    let methods: Vec<&str> = matches.methods.iter().map(|method| method.as_str()).collect();
+    let methods: Vec<&str> = matches.methods.iter().map(Method::as_str).collect();
     let with_methods = format!("{} {with_host}", methods.join(",")).trim_start().to_owned();
     [path, with_host, with_methods]
 }
@@ -62,7 +63,8 @@ impl Check<'_> {
         let unused: Vec<String> =
             self.keys(map).into_iter().filter(|name| !used.contains(name)).map(Into::into).collect();
         for name in unused {
-            self.warning(&child(map, &name), format!("the {what} `{name}` is not used: no {why}"));
+            let message = format!("the {what} `{name}` is not used: no {why}");
+            self.report(|source| source.key_error(&child(map, &name), message).as_warning());
         }
     }
 }

@@ -95,10 +95,10 @@ impl Check<'_> {
             let at = child(at, text);
             match HeaderName::from_bytes(text.as_bytes()) {
                 Ok(name) if headers.iter().any(|header| header.name == name) => {
-                    self.report(self.source.key_error(&at, format!("`{name}` is here twice")));
+                    self.key_error(&at, format!("`{name}` is here twice"));
                 }
                 Ok(name) => headers.push(HeaderMatch { name, value: wanted.0.0.clone() }),
-                Err(_) => self.report(self.source.key_error(&at, "no header field has this name")),
+                Err(_) => self.key_error(&at, "no header field has this name"),
             }
         }
         headers
@@ -139,15 +139,16 @@ impl Check<'_> {
         pairs.sort_unstable();
         pairs.dedup_by_key(|(later, _, _)| *later);
         for (later, first, host) in pairs {
+            if self.is_full() {
+                return;
+            }
             let place = self.source.locate(&places[first]);
             let at = &places[later];
-            let name = self.source.locate(at);
             let whole = routes[later].matches.hosts.len() <= 1;
             let part = host.filter(|_| !whole).map(|host| format!(" for host {host}")).unwrap_or_default();
             let message =
                 format!("never matches{part}: the route at {}:{} takes all its requests", place.line, place.column);
-            let help =
-                format!("this one is at {}:{}; remove one, or let `match` tell them apart", name.line, name.column);
+            let help = "remove one of the two, or let `match` tell them apart";
             self.error_with_help(at, message, help);
         }
     }

@@ -66,7 +66,7 @@ impl Check<'_> {
             ("idle-connections", raw.idle_connections.is_some()),
         ];
         for (key, _) in given.iter().filter(|(_, given)| *given) {
-            self.report(self.source.key_error(&child(at, key), format!("`{key}` has no effect on a builtin upstream")));
+            self.key_error(&child(at, key), format!("`{key}` has no effect on a builtin upstream"));
         }
     }
 
