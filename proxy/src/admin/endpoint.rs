@@ -22,7 +22,7 @@ pub(super) struct Api {
 
 /// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
+pub(super) enum Endpoint {
     Health,
     Ready,
     Config,
@@ -34,7 +34,7 @@ enum Endpoint {
     Rollback,
 }
 
-const ENDPOINTS: [(&str, Endpoint); 9] = [
+pub(super) const ENDPOINTS: [(&str, Endpoint); 9] = [
     ("/healthz", Endpoint::Health),
     ("/readyz", Endpoint::Ready),
     ("/config", Endpoint::Config),
@@ -56,7 +56,7 @@ impl Endpoint {
         matches!(self, Self::Health | Self::Ready)
     }
 
-    fn changes(self) -> bool {
+    pub(super) fn changes(self) -> bool {
         matches!(self, Self::Reload | Self::Rollback)
     }
 

@@ -282,7 +282,10 @@ async fn it_answers_while_a_reload_runs_and_a_client_that_leaves_does_not_stop_i
 
 #[tokio::test]
 async fn a_change_that_panics_is_an_answer_and_not_the_end_of_the_api() {
-    let server = serve(&Fake::new([Box::pin(async { None.expect("a test's panic") }) as Change]), None);
+    fn panics() -> Result<Changed, ChangeError> {
+        panic!("a test's panic")
+    }
+    let server = serve(&Fake::new([Box::pin(async { panics() }) as Change]), None);
     assert_eq!(send(&server, "POST", "/reload", &[]).await.status(), 500);
     assert_eq!(get(&server, "/healthz").await.status(), 200);
 }
@@ -406,4 +409,13 @@ async fn stopped_it_lets_go_of_its_port_and_of_idle_connections() {
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
     assert!(bind(address).is_ok());
+}
+
+#[test]
+fn every_endpoint_is_documented() {
+    let docs = include_str!("../../../docs/operations.md");
+    for (path, endpoint) in endpoint::ENDPOINTS {
+        let method = if endpoint.changes() { "POST" } else { "GET" };
+        assert!(docs.contains(&format!("| `{method} {path}` |")), "docs/operations.md says what {path} is");
+    }
 }
