@@ -5,6 +5,8 @@
 
 mod families;
 mod key;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

@@ -15,7 +15,7 @@ pub(super) enum Kind {
 }
 
 /// The families of the proxy itself that begin with `gofe_plugin_`, without that.
-const OWN: [(&str, Kind); 5] = [
+pub(super) const OWN: [(&str, Kind); 5] = [
     ("calls", Kind::Counter),
     ("faults", Kind::Counter),
     ("seconds", Kind::Counter),

@@ -1,0 +1,212 @@
+//! What the admin API asks of the rest of gofe, and the forms in which it shows what it gets.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+
+use crate::telemetry::{Exposition, PluginTotals};
+
+/// A change under way.
+pub type Change = Pin<Box<dyn Future<Output = Result<Changed, ChangeError>> + Send>>;
+
+/// What the admin API works with. Its methods run on the admin thread and must not wait for workers.
+pub trait Control: Send + Sync + 'static {
+    /// Whether requests are served: false while gofe starts and while it drains.
+    fn ready(&self) -> bool;
+
+    /// The configuration that serves.
+    fn config(&self) -> ConfigView;
+
+    /// The plugins of the configuration that serves, also those that could not be loaded.
+    fn plugins(&self) -> Vec<PluginView>;
+
+    /// The upstreams of the configuration that serves.
+    fn upstreams(&self) -> Vec<UpstreamView>;
+
+    /// The configurations that were loaded or refused, the newest first.
+    fn history(&self) -> Vec<HistoryView>;
+
+    /// All metrics as text.
+    fn metrics(&self, exposition: Exposition) -> String;
+
+    /// Loads configuration and plugins anew. The future is driven to its end also when the client goes away.
+    fn reload(&self) -> Change;
+
+    /// Brings back the configuration of a generation, or where none is named the one before.
+    fn rollback(&self, generation: Option<u64>) -> Change;
+}
+
+/// A configuration that was put into service.
+#[derive(Debug, Clone, Serialize)]
+pub struct Changed {
+    /// Its generation.
+    pub generation: u64,
+    /// Its digest.
+    pub digest: String,
+    /// How long it took, from the event that began it.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub took: Duration,
+    /// What the operator should know although it serves, for example plugins that could not be loaded.
+    pub warnings: Vec<String>,
+}
+
+/// Why a configuration was not put into service. The one before serves on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// Another change is under way.
+    #[error("another reload or rollback is under way")]
+    Busy,
+    /// The configuration is not valid; the text is the diagnostics as `gofe check` writes them.
+    #[error("{0}")]
+    Rejected(String),
+    /// The history has no configuration of this generation to go back to; without a number, none at all.
+    #[error("the history has no {}", .0.map_or_else(|| "earlier configuration".to_owned(), |n| format!("generation {n}")))]
+    Unknown(Option<u64>),
+}
+
+/// The configuration that serves.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConfigView {
+    /// Counts from 1 at the start; each configuration put into service has the next number.
+    pub generation: u64,
+    /// SHA-256 over the file and all plugins, in lower-case hexadecimal.
+    pub digest: String,
+    /// When it was put into service.
+    #[serde(serialize_with = "rfc3339")]
+    pub loaded_at: SystemTime,
+    /// The file it came from.
+    pub file: String,
+    /// The file's text, with secrets masked.
+    pub yaml: String,
+}
+
+/// A plugin and what it has cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct PluginView {
+    /// The name in the configuration.
+    pub name: String,
+    /// The generation that brought this version.
+    pub version: u64,
+    /// Where the code is, as the configuration says it.
+    pub source: String,
+    /// The code's SHA-256; absent where there was no code to read.
+    pub digest: Option<String>,
+    /// What the loader found it to be; absent where it was nothing that gofe runs.
+    pub abi: Option<&'static str>,
+    /// The phases that it is called in.
+    pub phases: Vec<&'static str>,
+    /// Whether it works.
+    #[serde(flatten)]
+    pub state: PluginState,
+    /// What it has cost since the start, over all its versions.
+    #[serde(flatten, serialize_with = "totals")]
+    pub totals: PluginTotals,
+}
+
+/// Whether a plugin works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum PluginState {
+    /// It serves.
+    Active,
+    /// It could not be loaded; requests get what its `on-error` says.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// An upstream.
+#[derive(Debug, Clone, Serialize)]
+pub struct UpstreamView {
+    /// The name in the configuration.
+    pub name: String,
+    /// How an endpoint is chosen, in the words of the configuration.
+    pub balance: &'static str,
+    /// The protocol, in the words of the configuration.
+    pub protocol: &'static str,
+    /// Its servers; none for a built-in one.
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// One server of an upstream.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndpointView {
+    /// Host and port.
+    pub address: String,
+    /// Labels for subsets.
+    pub labels: BTreeMap<String, String>,
+    /// Requests that are with it now, from all workers.
+    pub active: u64,
+}
+
+/// One configuration of the past, or the one that serves.
+#[derive(Debug, Clone, Serialize)]
+pub struct HistoryView {
+    /// Its generation; absent where it was refused.
+    pub generation: Option<u64>,
+    /// Its digest.
+    pub digest: String,
+    /// When it was put into service or refused.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: SystemTime,
+    /// What brought it.
+    pub trigger: Trigger,
+    /// How long it took.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub took: Duration,
+    /// Whether it is the one that serves.
+    pub serving: bool,
+    /// The diagnostics, where it was refused.
+    pub error: Option<String>,
+}
+
+/// What brings a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// The start of the process.
+    Start,
+    /// A file changed.
+    File,
+    /// SIGHUP.
+    Signal,
+    /// `POST /reload`.
+    Api,
+    /// `POST /rollback`.
+    Rollback,
+}
+
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    // The formatter fails on times that it cannot write; a clock may be set before 1970 or past 9999.
+    let plausible =
+        *time >= SystemTime::UNIX_EPOCH && *time < SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+    let time = if plausible { *time } else { SystemTime::UNIX_EPOCH };
+    serializer.collect_str(&humantime::format_rfc3339_millis(time))
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+fn totals<S: Serializer>(totals: &PluginTotals, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Totals<'a> {
+        calls: BTreeMap<&'a str, u64>,
+        faults: BTreeMap<&'a str, u64>,
+        seconds: f64,
+        instances: u64,
+        memory_bytes: u64,
+    }
+    let PluginTotals { calls, faults, elapsed, instances, memory } = totals;
+    Totals {
+        calls: calls.iter().copied().collect(),
+        faults: faults.iter().copied().collect(),
+        seconds: elapsed.as_secs_f64(),
+        instances: *instances,
+        memory_bytes: *memory,
+    }
+    .serialize(serializer)
+}
