@@ -70,12 +70,13 @@ fn report(mut findings: Vec<Finding>) -> Result<()> {
     }
 }
 
-/// Plugins and guests once more for the target that they run on: the code behind `cfg(target_arch)` is not there
+/// Plugins, examples and guests once more for the target that they run on: the code behind `cfg(target_arch)` is not there
 /// in the other run.
 fn wasm_clippy(workspace: &Workspace) -> Result<()> {
     setup::targets(workspace)?;
     for target in [WASM, WASI] {
-        let modules = [workspace.modules_in("plugins"), workspace.modules_in("tests/guests")].concat();
+        let modules =
+            ["plugins", "examples/plugins", "tests/guests"].map(|folder| workspace.modules_in(folder)).concat();
         let names: Vec<_> = modules.iter().filter(|package| package.wasm_target == target).map(|p| &p.name).collect();
         if names.is_empty() {
             continue;

@@ -1,6 +1,7 @@
 //! Building packages to WASM modules, so that the same sources give the same bytes in any folder.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,6 +37,9 @@ impl<'a> Builder<'a> {
         let mut command = self.workspace.cargo();
         command.args(["build", "--locked", "--profile", "plugin", "--lib", "--target", &package.wasm_target]);
         command.args(["--package", &package.name]).arg("--target-dir").arg(&folder);
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PROFILE_")) {
+            command.env_remove(name);
+        }
         // This variable beats RUSTFLAGS and the configuration files, and allows blanks in paths.
         command.env("CARGO_ENCODED_RUSTFLAGS", &self.flags).env("CARGO_INCREMENTAL", "0");
         process::run(&mut command)?;
