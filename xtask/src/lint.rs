@@ -94,5 +94,5 @@ fn cargo_deny(workspace: &Workspace) -> Result<Outcome> {
     if !setup::has_cargo_deny(workspace) {
         return Ok(Outcome::Skipped("cargo-deny is not installed; `cargo xtask setup` installs it".into()));
     }
-    done(process::run(workspace.cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"])))
+    done(process::run(workspace.cargo().args(["deny", "check", "licenses", "bans", "sources"])))
 }
