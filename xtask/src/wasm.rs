@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::process;
 use crate::workspace::{Package, WASM, Workspace};
+use crate::{process, setup};
 
 /// Builds modules with the profile `plugin`.
 pub(crate) struct Builder<'a> {
@@ -18,8 +18,9 @@ pub(crate) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Finds out which paths must not get into a module.
+    /// Makes sure of the targets, and finds out which paths must not get into a module.
     pub(crate) fn new(workspace: &'a Workspace) -> Result<Self> {
+        setup::targets(workspace)?;
         let sysroot = process::output(Command::new("rustc").current_dir(&workspace.root).args(["--print", "sysroot"]))?;
         // With the component rust-src, messages of the standard library carry the place where it is installed.
         let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
