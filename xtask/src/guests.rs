@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::setup;
 use crate::wasm::Builder;
 use crate::workspace::Workspace;
 
@@ -17,7 +16,6 @@ pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
 /// Builds every guest to `<folder of the crate>.wasm`. A guest names another target than
 /// `wasm32-unknown-unknown` in its manifest: `[package.metadata.gofe]`, `target = "wasm32-wasip2"`.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    setup::targets(workspace)?;
     let folder = folder(workspace);
     fs::create_dir_all(&folder)?;
     let guests = workspace.modules_in("tests/guests");

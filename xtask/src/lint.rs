@@ -70,12 +70,13 @@ fn report(mut findings: Vec<Finding>) -> Result<()> {
     }
 }
 
-/// Plugins and guests once more for the target that they run on: the code behind `cfg(target_arch)` is not there
+/// Plugins, examples and guests once more for the target that they run on: the code behind `cfg(target_arch)` is not there
 /// in the other run.
 fn wasm_clippy(workspace: &Workspace) -> Result<()> {
     setup::targets(workspace)?;
     for target in [WASM, WASI] {
-        let modules = [workspace.modules_in("plugins"), workspace.modules_in("tests/guests")].concat();
+        let modules =
+            ["plugins", "examples/plugins", "tests/guests"].map(|folder| workspace.modules_in(folder)).concat();
         let names: Vec<_> = modules.iter().filter(|package| package.wasm_target == target).map(|p| &p.name).collect();
         if names.is_empty() {
             continue;
@@ -93,5 +94,5 @@ fn cargo_deny(workspace: &Workspace) -> Result<Outcome> {
     if !setup::has_cargo_deny(workspace) {
         return Ok(Outcome::Skipped("cargo-deny is not installed; `cargo xtask setup` installs it".into()));
     }
-    done(process::run(workspace.cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"])))
+    done(process::run(workspace.cargo().args(["deny", "check", "licenses", "bans", "sources"])))
 }

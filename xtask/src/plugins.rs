@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::setup;
 use crate::steps::Outcome;
 use crate::wasm::{self, Builder};
 use crate::workspace::{Package, Workspace};
@@ -22,7 +21,6 @@ const REMEDY: &str = "run `cargo xtask plugins` and commit plugins/dist";
 
 /// Builds every standard plugin into `plugins/dist` and writes the manifest.
 pub(crate) fn update(workspace: &Workspace) -> Result<Outcome> {
-    setup::targets(workspace)?;
     let builder = Builder::new(workspace)?;
     let dist = workspace.root.join(DIST);
     fs::create_dir_all(&dist)?;
@@ -55,21 +53,15 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     let dist = workspace.root.join(DIST);
     let manifest = Manifest::read(&dist)?;
     let mut problems = compare_files(&dist, &manifest)?;
+    let gone = manifest.plugins.iter().filter(|plugin| !packages.iter().any(|p| p.short_name() == plugin.name));
+    problems.extend(gone.map(|plugin| format!("{}: in the manifest, but not under plugins/", plugin.name)));
     let toolchain = wasm::toolchain(workspace)?;
     let comparable = toolchain == manifest.toolchain;
-    if comparable {
-        setup::targets(workspace)?;
-        let builder = Builder::new(workspace)?;
-        for package in &packages {
-            let built = builder.build(package)?;
-            let fresh = entry(workspace, package, &fs::read(&built)?)?;
-            problems.extend(compare(&manifest, &fresh, true));
-        }
-    } else {
-        for package in &packages {
-            let fresh = entry(workspace, package, &[])?;
-            problems.extend(compare(&manifest, &fresh, false));
-        }
+    let builder = if comparable { Some(Builder::new(workspace)?) } else { None };
+    for package in &packages {
+        let built = builder.as_ref().map(|builder| builder.build(package)).transpose()?;
+        let bytes = built.as_ref().map_or_else(|| Ok(Vec::new()), fs::read)?;
+        problems.extend(compare(&manifest, &entry(workspace, package, &bytes)?, comparable));
     }
     check_total(&manifest)?;
     if !problems.is_empty() {

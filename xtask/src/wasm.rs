@@ -1,14 +1,15 @@
 //! Building packages to WASM modules, so that the same sources give the same bytes in any folder.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::process;
 use crate::workspace::{Package, WASM, Workspace};
+use crate::{process, setup};
 
 /// Builds modules with the profile `plugin`.
 pub(crate) struct Builder<'a> {
@@ -17,8 +18,9 @@ pub(crate) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Finds out which paths must not get into a module.
+    /// Makes sure of the targets, and finds out which paths must not get into a module.
     pub(crate) fn new(workspace: &'a Workspace) -> Result<Self> {
+        setup::targets(workspace)?;
         let sysroot = process::output(Command::new("rustc").current_dir(&workspace.root).args(["--print", "sysroot"]))?;
         // With the component rust-src, messages of the standard library carry the place where it is installed.
         let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
@@ -36,6 +38,9 @@ impl<'a> Builder<'a> {
         let mut command = self.workspace.cargo();
         command.args(["build", "--locked", "--profile", "plugin", "--lib", "--target", &package.wasm_target]);
         command.args(["--package", &package.name]).arg("--target-dir").arg(&folder);
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PROFILE_")) {
+            command.env_remove(name);
+        }
         // This variable beats RUSTFLAGS and the configuration files, and allows blanks in paths.
         command.env("CARGO_ENCODED_RUSTFLAGS", &self.flags).env("CARGO_INCREMENTAL", "0");
         process::run(&mut command)?;

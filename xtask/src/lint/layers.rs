@@ -26,10 +26,11 @@ const LEVELS: [&[&str]; 6] = [
 const STRANGERS: [(&str, &str); 2] = [("wasm", "upstream"), ("upstream", "wasm")];
 
 /// Crates, and the modules whose business they are.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("wasmtime", &["wasm"]),
     ("wasmtime_wasi", &["wasm"]),
     ("wit_component", &["wasm"]),
+    ("wasi_preview1_component_adapter_provider", &["wasm"]),
     ("rustls", &["net", "upstream"]),
     ("tokio_rustls", &["net", "upstream"]),
     ("serde_yaml", &["config"]),

@@ -49,7 +49,9 @@ fn files(root: &Path, folder: &Path) -> Result<BTreeSet<PathBuf>> {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = folder.join(&name);
-            if name.starts_with('.') || name.ends_with('~') {
+            // A link to a folder only says again what is in the tree.
+            let link_to_folder = entry.file_type()?.is_symlink() && root.join(&path).is_dir();
+            if name.starts_with('.') || name.ends_with('~') || link_to_folder {
                 continue;
             }
             if entry.file_type()?.is_dir() {
