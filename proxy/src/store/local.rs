@@ -127,9 +127,12 @@ fn bounded_key(key: &str) -> Cow<'_, str> {
 /// A bucket goes when it must be full again: a new one is no different.
 struct Refill;
 
+/// The cache reads its clock before the bucket is asked, and the thread may sleep between.
+const SLACK: Duration = Duration::from_secs(30);
+
 impl Expiry<Box<str>, Arc<Bucket>> for Refill {
     fn expire_after_create(&self, _: &Box<str>, bucket: &Arc<Bucket>, _: std::time::Instant) -> Option<Duration> {
-        Some(bucket.window().min(LONGEST))
+        Some(bucket.window().min(LONGEST) + SLACK)
     }
 
     fn expire_after_read(
@@ -140,7 +143,7 @@ impl Expiry<Box<str>, Arc<Bucket>> for Refill {
         _: Option<Duration>,
         _: std::time::Instant,
     ) -> Option<Duration> {
-        Some(bucket.window().min(LONGEST))
+        Some(bucket.window().min(LONGEST) + SLACK)
     }
 }
 

@@ -5,6 +5,8 @@ use super::super::NEVER;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// For what also lives by the system's clock: much longer than a test.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 fn space() -> (Space, Clock) {
     let clock = Clock::manual();
@@ -19,10 +21,10 @@ fn given(space: &Space, asked: usize, rate: u64, burst: u64) -> usize {
 #[test]
 fn a_value_is_there_until_its_time_is_over() {
     let (space, clock) = space();
-    space.set("a", Bytes::from_static(b"1"), Some(SECOND)).unwrap();
+    space.set("a", Bytes::from_static(b"1"), Some(HOUR)).unwrap();
     space.set("b", Bytes::from_static(b"2"), None).unwrap();
     assert_eq!(space.get("a").as_deref(), Some(&b"1"[..]));
-    clock.advance(SECOND);
+    clock.advance(HOUR);
     assert_eq!(space.get("a"), None);
     assert_eq!(space.get("b").as_deref(), Some(&b"2"[..]));
     space.delete("b");
@@ -32,10 +34,10 @@ fn a_value_is_there_until_its_time_is_over() {
 #[test]
 fn setting_again_begins_a_new_time() {
     let (space, clock) = space();
-    space.set("a", Bytes::from_static(b"1"), Some(SECOND)).unwrap();
-    clock.advance(SECOND / 2);
-    space.set("a", Bytes::from_static(b"2"), Some(SECOND)).unwrap();
-    clock.advance(SECOND / 2);
+    space.set("a", Bytes::from_static(b"1"), Some(HOUR)).unwrap();
+    clock.advance(HOUR / 2);
+    space.set("a", Bytes::from_static(b"2"), Some(HOUR)).unwrap();
+    clock.advance(HOUR / 2);
     assert_eq!(space.get("a").as_deref(), Some(&b"2"[..]));
 }
 
@@ -172,9 +174,9 @@ fn threads_together_get_exactly_the_burst() {
 fn threads_together_count_each_once_also_when_they_begin_the_counter() {
     for round in 0..50 {
         let (space, clock) = space();
-        space.add("k", 1_000, SECOND);
-        clock.advance(SECOND);
-        together(4, |_| (0..50).map(|_| space.add("k", 1, SECOND)).last().unwrap());
+        space.add("k", 1_000, HOUR);
+        clock.advance(HOUR);
+        together(4, |_| (0..50).map(|_| space.add("k", 1, HOUR)).last().unwrap());
         assert_eq!(space.counter("k"), 200, "round {round}");
     }
 }
@@ -183,14 +185,14 @@ fn threads_together_count_each_once_also_when_they_begin_the_counter() {
 fn a_counter_lasts_from_its_first_use_and_stops_at_the_ends() {
     let (space, clock) = space();
     assert_eq!(space.counter("k"), 0);
-    assert_eq!(space.add("k", 5, SECOND), 5);
-    clock.advance(SECOND / 2);
-    assert_eq!(space.add("k", -7, SECOND), -2);
-    clock.advance(SECOND / 2);
+    assert_eq!(space.add("k", 5, HOUR), 5);
+    clock.advance(HOUR / 2);
+    assert_eq!(space.add("k", -7, HOUR), -2);
+    clock.advance(HOUR / 2);
     assert_eq!(space.counter("k"), 0);
     assert_eq!(space.add("k", i64::MAX, Duration::ZERO), i64::MAX);
     assert_eq!(space.add("k", 1, Duration::ZERO), i64::MAX);
-    clock.advance(1_000 * SECOND);
+    clock.advance(1_000 * HOUR);
     assert_eq!(space.counter("k"), i64::MAX, "without a ttl it stays");
     assert_eq!(space.add("long", 1, Duration::MAX), 1);
 }
@@ -199,7 +201,7 @@ fn a_counter_lasts_from_its_first_use_and_stops_at_the_ends() {
 fn long_keys_are_told_apart() {
     let (space, _) = space();
     let long = "k".repeat(5_000);
-    space.add(&(long.clone() + "a"), 1, SECOND);
+    space.add(&(long.clone() + "a"), 1, HOUR);
     assert_eq!(space.counter(&(long.clone() + "a")), 1);
     assert_eq!(space.counter(&(long + "b")), 0);
 }
