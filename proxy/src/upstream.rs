@@ -12,6 +12,7 @@ mod error;
 mod http1;
 mod http2;
 mod message;
+pub mod outbound;
 mod slot;
 mod upload;
 
