@@ -86,7 +86,7 @@ pub(super) async fn exchange(
 async fn open(slot: &Slot) -> Result<Sender, super::Error> {
     let stream = slot.connect().await?;
     let mut builder = Builder::new();
-    builder.max_buf_size(BUFFER);
+    builder.max_buf_size(BUFFER).max_header_size(BUFFER);
     let (sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
     tokio::spawn(async move {
