@@ -1,16 +1,21 @@
 //! HTTP/1.1 towards an endpoint: one request at a time on a connection, which is kept for the next.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
 
 use super::message;
@@ -21,27 +26,110 @@ use crate::http::{Body, BodyError};
 /// The most bytes of a response's header section, and of what is read ahead of a slow client.
 const BUFFER: usize = 64 << 10;
 
-type Sender = SendRequest<Body>;
+/// How often unused connections are looked at, to close those that the endpoint has closed.
+const LOOK: Duration = Duration::from_secs(5);
+
+type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
+
+/// A connection: where requests go in, and what drives it.
+///
+/// A request without a body needs no task beside the client's: whoever waits for the response drives the connection.
+/// That saves two switches of task for each request. A request with a body needs a driver of its own, since the body
+/// must move on also while nobody reads the response.
+struct Link {
+    sender: SendRequest<Body>,
+    driver: Driver,
+}
+
+enum Driver {
+    /// Whoever holds the link.
+    Holder(Box<Connection>),
+    /// A task, until the connection ends.
+    Task,
+    /// None: the connection has ended.
+    Ended,
+}
+
+impl Link {
+    /// Drives the connection as far as it goes.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Driver::Holder(connection) = &mut self.driver
+            && let Poll::Ready(ended) = Pin::new(connection).poll(cx)
+        {
+            log_end(ended);
+            self.driver = Driver::Ended;
+        }
+    }
+
+    /// Whether the connection is there for another request, as far as is known without a look at the socket.
+    fn is_ready(&self) -> bool {
+        self.sender.is_ready() && !matches!(self.driver, Driver::Ended)
+    }
+
+    /// The context for what only driving the connection can bring about. A holder need not be woken by what it does
+    /// itself, and would be polled twice for it. (Out of budget, tokio's channels ask to be polled again.)
+    fn inner_context<'a>(&self, cx: &mut Context<'a>) -> Context<'a> {
+        match self.driver {
+            Driver::Holder(_) if has_budget_remaining() => Context::from_waker(Waker::noop()),
+            _ => Context::from_waker(cx.waker()),
+        }
+    }
+
+    /// Gives the connection a task of its own.
+    fn detach(&mut self) {
+        match mem::replace(&mut self.driver, Driver::Task) {
+            Driver::Holder(connection) => drop(tokio::spawn(async move { log_end(connection.await) })),
+            other => self.driver = other,
+        }
+    }
+
+    /// Sends a request and waits for the head of its response.
+    async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        if !request.body().is_end_stream() {
+            self.detach();
+        }
+        // Whoever held the link last need not hear of this request. And a connection that was closed meanwhile is
+        // found out here: then the request comes back.
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        let mut response = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| {
+            self.drive(cx);
+            response.as_mut().poll(&mut self.inner_context(cx))
+        })
+        .await
+    }
+}
+
+fn log_end(ended: hyper::Result<()>) {
+    // Who waits for a response learns of the error there; an unused connection may end as it likes.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an upstream connection ended");
+    }
+}
 
 /// Connections not in use: the last one used goes out first, so that those too many grow old at the bottom.
 #[derive(Default)]
-pub(super) struct Parked(Vec<(Sender, Instant)>);
+pub(super) struct Parked(Vec<(Link, Instant)>);
 
 impl Parked {
     /// A connection that is open as far as anybody knows.
-    fn take(&mut self, idle_timeout: Duration) -> Option<Sender> {
-        while let Some((sender, since)) = self.0.pop() {
-            if sender.is_ready() && since.elapsed() < idle_timeout {
-                return Some(sender);
+    fn take(&mut self, idle_timeout: Duration) -> Option<Link> {
+        while let Some((link, since)) = self.0.pop() {
+            if link.is_ready() && since.elapsed() < idle_timeout {
+                return Some(link);
             }
         }
         None
     }
 
-    /// Closes what was unused for too long, and what the endpoint closed; when the oldest left will be due.
+    /// Closes what was unused for too long, and what the endpoint closed; when to look again.
     pub(super) fn sweep(&mut self, now: Instant, idle_timeout: Duration) -> Option<Instant> {
-        self.0.retain(|(sender, since)| sender.is_ready() && now.duration_since(*since) < idle_timeout);
-        self.0.first().map(|(_, since)| *since + idle_timeout)
+        let mut cx = Context::from_waker(Waker::noop());
+        self.0.retain_mut(|(link, since)| {
+            link.drive(&mut cx);
+            link.is_ready() && now.duration_since(*since) < idle_timeout
+        });
+        self.0.first().map(|(_, since)| (*since + idle_timeout).min(now + LOOK))
     }
 }
 
@@ -56,10 +144,10 @@ pub(super) async fn exchange(
 ) -> Result<Response<Body>, Failure> {
     let slot = &flight.slot;
     let at_hand = slot.parked.lock().take(slot.limits.idle_timeout);
-    if let Some(mut sender) = at_hand {
+    if let Some(mut link) = at_hand {
         let copy = message::is_repeatable(&request).then(|| message::copy(&request));
-        match sender.try_send_request(request).await {
-            Ok(response) => return finish(response, sender, flight),
+        match link.send(request).await {
+            Ok(response) => return finish(response, link, flight),
             Err(mut failed) => match failed.take_message() {
                 Some(unsent) => request = unsent,
                 None => match copy {
@@ -69,12 +157,12 @@ pub(super) async fn exchange(
             },
         }
     }
-    let mut sender = match open(slot).await {
-        Ok(sender) => sender,
+    let mut link = match open(slot).await {
+        Ok(link) => link,
         Err(error) => return Err(Failure { error, unsent: Some(Box::new(request)) }),
     };
-    match sender.try_send_request(request).await {
-        Ok(response) => finish(response, sender, flight),
+    match link.send(request).await {
+        Ok(response) => finish(response, link, flight),
         Err(mut failed) => {
             let unsent = failed.take_message().map(Box::new);
             Err(Failure { error: slot.explain(failed.into_error(), watch), unsent })
@@ -83,27 +171,21 @@ pub(super) async fn exchange(
 }
 
 /// A new connection.
-async fn open(slot: &Slot) -> Result<Sender, super::Error> {
+async fn open(slot: &Slot) -> Result<Link, super::Error> {
     let stream = slot.connect().await?;
-    let mut builder = Builder::new();
+    let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER).max_header_size(BUFFER);
     let (sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
-    tokio::spawn(async move {
-        // Who waits for a response learns of the error there; an unused connection may end as it likes.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "an upstream connection ended");
-        }
-    });
-    Ok(sender)
+    Ok(Link { sender, driver: Driver::Holder(Box::new(connection)) })
 }
 
 /// Makes gofe's response of hyper's, and gives the connection back when the body has ended.
-fn finish(response: Response<Incoming>, sender: Sender, flight: Flight) -> Result<Response<Body>, Failure> {
+fn finish(response: Response<Incoming>, link: Link, flight: Flight) -> Result<Response<Body>, Failure> {
     flight.slot.check(&response).map_err(|error| Failure { error, unsent: None })?;
     let (mut parts, incoming) = response.into_parts();
     parts.version = Version::HTTP_11;
-    let lease = Lease { sender, flight };
+    let lease = Lease { link, flight };
     let body = if incoming.is_end_stream() {
         lease.give_back();
         Body::Empty
@@ -115,7 +197,7 @@ fn finish(response: Response<Incoming>, sender: Sender, flight: Flight) -> Resul
 
 /// A connection in use. Dropped, it is closed.
 struct Lease {
-    sender: Sender,
+    link: Link,
     flight: Flight,
 }
 
@@ -123,29 +205,33 @@ impl Lease {
     /// Parks the connection. It is ready as soon as both bodies have ended; where the request's has not, a task
     /// waits for that, at most as long as an unused connection is kept.
     fn give_back(self) {
-        let Self { mut sender, flight } = self;
-        if sender.is_ready() {
-            park(sender, &flight);
-        } else if !sender.is_closed()
+        let Self { mut link, flight } = self;
+        if !link.is_ready() {
+            link.drive(&mut Context::from_waker(Waker::noop()));
+        }
+        if link.is_ready() {
+            park(link, &flight);
+        } else if !link.sender.is_closed()
             && let Ok(runtime) = Handle::try_current()
         {
+            link.detach();
             runtime.spawn(async move {
-                if let Ok(Ok(())) = timeout(flight.slot.limits.idle_timeout, sender.ready()).await {
-                    park(sender, &flight);
+                if let Ok(Ok(())) = timeout(flight.slot.limits.idle_timeout, link.sender.ready()).await {
+                    park(link, &flight);
                 }
             });
         }
     }
 }
 
-fn park(sender: Sender, flight: &Flight) {
+fn park(link: Link, flight: &Flight) {
     let slot = &flight.slot;
     let first = {
         let mut parked = slot.parked.lock();
         if parked.0.len() >= slot.limits.idle_connections {
             return;
         }
-        parked.0.push((sender, Instant::now()));
+        parked.0.push((link, Instant::now()));
         parked.0.len() == 1
     };
     if first {
@@ -159,13 +245,27 @@ struct Download {
     lease: Option<Lease>,
 }
 
+impl Download {
+    /// The next frame: one that is there already, or what driving the connection brings.
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let incoming = Pin::new(&mut self.incoming);
+        let Some(Lease { link, .. }) = &mut self.lease else { return incoming.poll_frame(cx) };
+        let polled = incoming.poll_frame(&mut link.inner_context(cx));
+        if polled.is_ready() || !matches!(link.driver, Driver::Holder(_)) {
+            return polled;
+        }
+        link.drive(cx);
+        Pin::new(&mut self.incoming).poll_frame(&mut link.inner_context(cx))
+    }
+}
+
 impl http_body::Body for Download {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Poll::Ready(polled) = Pin::new(&mut this.incoming).poll_frame(cx) else { return Poll::Pending };
+        let Poll::Ready(polled) = this.poll_incoming(cx) else { return Poll::Pending };
         let ended = match &polled {
             None => true,
             // Who reads the body need not ask again after the last frame.
