@@ -34,8 +34,9 @@ struct Lane {
 /// A response, and who gave it.
 #[derive(Debug)]
 pub struct Sent {
-    /// The response; its body counts as in flight until it has ended or is dropped. Its version is the one it came
-    /// in, but never below HTTP/1.1.
+    /// The response as it came: fields that belong to the upstream's connection are still there
+    /// ([`crate::http::hop::strip_response`]). Its version is the one it came in, but never below HTTP/1.1. Its body
+    /// counts as in flight until it has ended or is dropped.
     pub response: Response<Body>,
     /// The endpoint's authority, or `echo`.
     pub endpoint: Arc<str>,
@@ -112,40 +113,53 @@ impl Cluster {
     pub async fn send(
         &self,
         worker: usize,
-        mut request: Request<Body>,
+        request: Request<Body>,
         subset: &[(String, String)],
     ) -> Result<Sent, Error> {
-        let (labels, protocol, lanes) = match &self.fleet {
+        match &self.fleet {
             Fleet::Echo(endpoint) => {
                 let response = echo::answer(&self.name, request).await?;
-                return Ok(Sent { response, endpoint: Arc::clone(endpoint) });
+                Ok(Sent { response, endpoint: Arc::clone(endpoint) })
             }
-            Fleet::Endpoints { labels, protocol, lanes } => (labels, *protocol, lanes),
-        };
-        message::settle_length(&mut request);
-        if protocol == Protocol::Http1 {
-            message::for_http1(&mut request);
-        }
-        let (parts, body) = request.into_parts();
-        let (body, watch) = Watch::over(body);
-        let mut request = Request::from_parts(parts, body);
-        let lane = &lanes[worker % lanes.len()];
-        let mut choice = Choice { lane, eligible: Eligible::of(labels, subset) };
-        let mut last = None;
-        while let Some(at) = choice.next() {
-            let slot = &lane.slots[at];
-            match slot.send(request, &watch).await {
-                Ok(response) => return Ok(Sent { response, endpoint: Arc::clone(&slot.address) }),
-                Err(Failure { error, unsent: Some(unsent) }) => {
-                    choice.exclude(at);
-                    request = *unsent;
-                    last = Some(error);
-                }
-                Err(Failure { error, unsent: None }) => return Err(error),
+            Fleet::Endpoints { labels, protocol, lanes } => {
+                let lane = &lanes[worker % lanes.len()];
+                let choice = Choice { lane, eligible: Eligible::of(labels, subset) };
+                let (request, watch) = prepare(request, *protocol);
+                let sent = send_to_one(choice, request, &watch).await;
+                sent.unwrap_or_else(|| {
+                    Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: subset.to_vec() })
+                })
             }
         }
-        Err(last.unwrap_or_else(|| Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: subset.to_vec() }))
     }
+}
+
+fn prepare(mut request: Request<Body>, protocol: Protocol) -> (Request<Body>, Watch) {
+    message::settle_length(&mut request);
+    if protocol == Protocol::Http1 {
+        message::for_http1(&mut request);
+    }
+    let (parts, body) = request.into_parts();
+    let (body, watch) = Watch::over(body);
+    (Request::from_parts(parts, body), watch)
+}
+
+/// Sends a request to one endpoint after the other until it was sent; none where there is no endpoint.
+async fn send_to_one(mut choice: Choice<'_>, mut request: Request<Body>, watch: &Watch) -> Option<Result<Sent, Error>> {
+    let mut last = None;
+    while let Some(at) = choice.next() {
+        let slot = &choice.lane.slots[at];
+        match slot.send(request, watch).await {
+            Ok(response) => return Some(Ok(Sent { response, endpoint: Arc::clone(&slot.address) })),
+            Err(Failure { error, unsent: None }) => return Some(Err(error)),
+            Err(Failure { error, unsent: Some(unsent) }) => {
+                choice.exclude(at);
+                request = *unsent;
+                last = Some(Err(error));
+            }
+        }
+    }
+    last
 }
 
 impl Lane {

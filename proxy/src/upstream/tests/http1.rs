@@ -1,6 +1,7 @@
 //! What goes over the wire in HTTP/1.1.
 
 use http::HeaderValue;
+use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::peer::Peer;
@@ -125,5 +126,53 @@ impl http_body::Body for Endless {
 
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_on_while_nobody_reads_its_response() {
+    const LENGTH: usize = 8 << 20;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let peer = Peer::new(move |_, mut wire| {
+        let tell = tell.clone();
+        async move {
+            wire.head().await;
+            wire.say("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nok").await;
+            let mut body = vec![0; LENGTH];
+            tell.send(wire.0.read_exact(&mut body).await.unwrap()).unwrap();
+            wire.say("ok").await;
+        }
+    })
+    .await;
+    let cluster = cluster(&[peer.address]);
+    let sent = cluster.send(0, request(Method::POST, Body::full(vec![0; LENGTH])), &[]).await.unwrap();
+    assert_eq!(told.recv().await, Some(LENGTH));
+    assert_eq!(text(sent).await.unwrap(), "okok");
+}
+
+#[tokio::test]
+async fn a_large_response_arrives_whole() {
+    const LENGTH: usize = 3 << 20;
+    for framing in ["content-length: 3145728\r\n", "transfer-encoding: chunked\r\n"] {
+        let peer = Peer::new(move |_, mut wire| async move {
+            while wire.head().await.is_some() {
+                wire.say(&format!("HTTP/1.1 200 OK\r\n{framing}\r\n")).await;
+                let body = "x".repeat(LENGTH);
+                if framing.starts_with("transfer") {
+                    for chunk in body.as_bytes().chunks(10_000) {
+                        wire.say(&format!("{:x}\r\n{}\r\n", chunk.len(), "x".repeat(chunk.len()))).await;
+                    }
+                    wire.say("0\r\n\r\n").await;
+                } else {
+                    wire.say(&body).await;
+                }
+            }
+        })
+        .await;
+        let cluster = cluster(&[peer.address]);
+        for _ in 0..2 {
+            assert_eq!(ask(&cluster, get()).await.len(), LENGTH);
+        }
+        assert_eq!(peer.accepted(), 1);
     }
 }

@@ -29,6 +29,40 @@ async fn a_connection_serves_request_after_request() {
 }
 
 #[tokio::test]
+async fn requests_of_all_kinds_share_a_connection() {
+    let peer = Peer::new(|_, mut wire| async move {
+        while let Some(head) = wire.head().await {
+            if head.starts_with("POST") {
+                wire.until("body").await;
+            }
+            wire.say(OK).await;
+        }
+    })
+    .await;
+    let cluster = cluster(&[peer.address]);
+    // So many that the task runs out of its turn again and again.
+    for _ in 0..300 {
+        assert_eq!(ask(&cluster, get()).await, "ok");
+    }
+    for _ in 0..300 {
+        assert_eq!(ask(&cluster, post("body")).await, "ok");
+        assert_eq!(ask(&cluster, get()).await, "ok");
+    }
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_goes_from_one_client_to_the_next() {
+    let peer = Peer::always(OK).await;
+    let cluster = std::sync::Arc::new(cluster(&[peer.address]));
+    for _ in 0..20 {
+        let cluster = std::sync::Arc::clone(&cluster);
+        assert_eq!(tokio::spawn(async move { ask(&cluster, get()).await }).await.unwrap(), "ok");
+    }
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
 async fn a_connection_that_the_peer_gives_up_is_not_used_again() {
     let close = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
     assert_eq!(connections_for_three(close, Method::GET).await, 3);
