@@ -1,13 +1,68 @@
-//! temporary
+//! What plugins share and remember: key-value pairs, token buckets and counters.
+//!
+//! It lives in the host and not in an instance, so that all workers see one truth and a swap loses nothing. Today
+//! there is the [local](local) store, in this process; a store behind a network would stand beside it.
+
+mod clock;
+mod local;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
-use bytes::Bytes;
-pub struct Space;
-pub struct Decision { pub allowed: bool, pub remaining: u64, pub retry_after: Duration, pub reset_after: Duration }
-impl Space {
-    pub fn get(&self, _k: &str) -> Option<Bytes> { None }
-    pub fn set(&self, _k: &str, _v: Bytes, _t: Option<Duration>) -> Result<(), ()> { Ok(()) }
-    pub fn delete(&self, _k: &str) {}
-    pub fn take(&self, _key: &str, _tokens: u64, _rate: u64, _p: Duration, _b: u64) -> Decision { Decision { allowed: true, remaining: 1, retry_after: Duration::ZERO, reset_after: Duration::ZERO } }
-    pub fn add(&self, _k: &str, d: i64, _t: Duration) -> i64 { d }
-    pub fn counter(&self, _k: &str) -> i64 { 0 }
+
+use parking_lot::Mutex;
+
+use clock::Clock;
+pub use local::Space;
+
+/// The most bytes of a key in the key-value store.
+pub const KEY_LIMIT: usize = 1 << 10;
+/// The most bytes of a value.
+pub const VALUE_LIMIT: usize = 1 << 20;
+
+/// The spaces of all plugins. There is one in the process, which outlives every configuration.
+#[derive(Debug, Default)]
+pub struct Stores {
+    clock: Clock,
+    spaces: Mutex<BTreeMap<String, Arc<Space>>>,
 }
+
+impl Stores {
+    /// No spaces yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The space of a plugin: the same one for every version of it.
+    pub fn space(&self, plugin: &str) -> Arc<Space> {
+        let mut spaces = self.spaces.lock();
+        if let Some(space) = spaces.get(plugin) {
+            return Arc::clone(space);
+        }
+        let space = Arc::new(Space::new(self.clock.clone()));
+        spaces.insert(plugin.to_owned(), Arc::clone(&space));
+        space
+    }
+}
+
+/// What a token bucket said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the tokens were there, and taken.
+    pub allowed: bool,
+    /// Whole tokens that are left.
+    pub remaining: u64,
+    /// Until the tokens that were asked for will be there; zero when allowed, and [`NEVER`] where they are more
+    /// than the bucket holds or it does not refill.
+    pub retry_after: Duration,
+    /// Until the bucket is full again.
+    pub reset_after: Duration,
+}
+
+/// Longer than anybody waits, and still a number of nanoseconds in 64 bits.
+pub const NEVER: Duration = Duration::from_nanos(u64::MAX);
+
+/// A key is over [`KEY_LIMIT`] or a value over [`VALUE_LIMIT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key is over {KEY_LIMIT} bytes or a value over {VALUE_LIMIT}")]
+pub struct TooLarge;

@@ -1,0 +1,23 @@
+//! Upstreams: a request goes in, a response comes out, and the choice of an endpoint, its connections and their
+//! reuse are nobody else's business.
+//!
+//! Nothing here is shared between workers on a request's path: each has its own connections, its own counters and
+//! its own turn in the balancing, for each endpoint one [slot](slot::Slot).
+
+mod balance;
+mod cluster;
+mod connect;
+mod echo;
+mod error;
+mod http1;
+mod http2;
+mod message;
+pub mod outbound;
+mod slot;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+pub use cluster::{Cluster, EndpointStatus, Sent};
+pub use error::Error;

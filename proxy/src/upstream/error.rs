@@ -1,0 +1,101 @@
+//! Why there is no response from an upstream.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::http::BodyError;
+
+/// Why there is no response. The text is for the log, never for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The upstream has no endpoint, or none with the labels that were asked for.
+    #[error("upstream {upstream}: no endpoint{}", subset_text(subset))]
+    NoEndpoint {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The labels that were asked for.
+        subset: Vec<(String, String)>,
+    },
+    /// No connection could be made: refused, unreachable, or the name is unknown.
+    #[error("upstream {upstream}: no connection to {endpoint}: {source}")]
+    Connect {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint tried last.
+        endpoint: Arc<str>,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No connection was made in time.
+    #[error("upstream {upstream}: no connection to {endpoint} within {after:?}")]
+    ConnectTimeout {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint tried last.
+        endpoint: Arc<str>,
+        /// The upstream's `connect-timeout`.
+        after: Duration,
+    },
+    /// The connection was closed or reset before there was a response.
+    #[error("upstream {upstream}: {endpoint} broke off before it answered: {source}")]
+    Reset {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// What hyper says.
+        source: hyper::Error,
+    },
+    /// What came is no HTTP response, one with a header section over the limits, or one that was not asked for.
+    #[error("upstream {upstream}: {endpoint} sent no proper response: {reason}")]
+    BadResponse {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The client's own request body broke off or went over a limit: nothing is wrong with the upstream.
+    #[error("the request's body: {0}")]
+    RequestBody(BodyError),
+}
+
+impl Error {
+    /// The word in metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoEndpoint { .. } => "no-endpoint",
+            Self::Connect { .. } => "connect",
+            Self::ConnectTimeout { .. } => "connect-timeout",
+            Self::Reset { .. } => "reset",
+            Self::BadResponse { .. } => "bad-response",
+            Self::RequestBody(_) => "request-body",
+        }
+    }
+
+    /// The status that a client should see (RFC 9110, section 15.6); for a client's own body, 413 where it is too
+    /// long, 408 where it stood still, and 400 where it broke off.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Connect { .. } | Self::Reset { .. } | Self::BadResponse { .. } => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::RequestBody(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestBody(BodyError::Idle(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::RequestBody(BodyError::Ended) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::RequestBody(BodyError::Sender(_)) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+fn subset_text(subset: &[(String, String)]) -> String {
+    if subset.is_empty() {
+        return String::new();
+    }
+    let labels: Vec<String> = subset.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!(" with {}", labels.join(", "))
+}

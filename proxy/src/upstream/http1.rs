@@ -1,0 +1,301 @@
+//! HTTP/1.1 towards an endpoint: one request at a time on a connection, which is kept for the next.
+
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::task::coop::has_budget_remaining;
+use tokio::time::{Instant, timeout};
+
+use super::message;
+use super::slot::{Failure, Flight, Slot};
+use super::upload::Watch;
+use crate::http::{Body, BodyError};
+
+/// The most bytes of a response's header section, and of what is read ahead of a slow client.
+const BUFFER: usize = 64 << 10;
+
+/// How often unused connections are looked at, to close those that the endpoint has closed.
+const LOOK: Duration = Duration::from_secs(5);
+
+type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
+
+/// A connection: where requests go in, and what drives it.
+///
+/// A request without a body needs no task beside the client's: whoever waits for the response drives the connection.
+/// That saves two switches of task for each request. A request with a body needs a driver of its own, since the body
+/// must move on also while nobody reads the response.
+struct Link {
+    sender: SendRequest<Body>,
+    driver: Driver,
+}
+
+enum Driver {
+    /// Whoever holds the link.
+    Holder(Box<Connection>),
+    /// A task, until the connection ends.
+    Task,
+    /// None: the connection has ended.
+    Ended,
+}
+
+impl Link {
+    /// Drives the connection as far as it goes.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Driver::Holder(connection) = &mut self.driver
+            && let Poll::Ready(ended) = Pin::new(connection).poll(cx)
+        {
+            log_end(ended);
+            self.driver = Driver::Ended;
+        }
+    }
+
+    /// Whether the connection is there for another request, as far as is known without a look at the socket.
+    fn is_ready(&self) -> bool {
+        self.sender.is_ready() && !matches!(self.driver, Driver::Ended)
+    }
+
+    /// The context for what only driving the connection can bring about. A holder need not be woken by what it does
+    /// itself, and would be polled twice for it. (Out of budget, tokio's channels ask to be polled again.)
+    fn inner_context<'a>(&self, cx: &mut Context<'a>) -> Context<'a> {
+        match self.driver {
+            Driver::Holder(_) if has_budget_remaining() => Context::from_waker(Waker::noop()),
+            _ => Context::from_waker(cx.waker()),
+        }
+    }
+
+    /// Gives the connection a task of its own.
+    fn detach(&mut self) {
+        match mem::replace(&mut self.driver, Driver::Task) {
+            Driver::Holder(connection) => drop(tokio::spawn(async move { log_end(connection.await) })),
+            other => self.driver = other,
+        }
+    }
+
+    /// Sends a request and waits for the head of its response.
+    async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        if !request.body().is_end_stream() {
+            self.detach();
+        }
+        // Whoever held the link last need not hear of this request. And a connection that was closed meanwhile is
+        // found out here: then the request comes back.
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        let mut response = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| {
+            self.drive(cx);
+            response.as_mut().poll(&mut self.inner_context(cx))
+        })
+        .await
+    }
+}
+
+fn log_end(ended: hyper::Result<()>) {
+    // Who waits for a response learns of the error there; an unused connection may end as it likes.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an upstream connection ended");
+    }
+}
+
+/// Connections not in use: the last one used goes out first, so that those too many grow old at the bottom.
+#[derive(Default)]
+pub(super) struct Parked(Vec<(Link, Instant)>);
+
+impl Parked {
+    /// A connection that is open as far as anybody knows.
+    fn take(&mut self, idle_timeout: Duration) -> Option<Link> {
+        while let Some((link, since)) = self.0.pop() {
+            if link.is_ready() && since.elapsed() < idle_timeout {
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    /// Closes what was unused for too long, and what the endpoint closed; when to look again.
+    pub(super) fn sweep(&mut self, now: Instant, idle_timeout: Duration) -> Option<Instant> {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.0.retain_mut(|(link, since)| {
+            link.drive(&mut cx);
+            link.is_ready() && now.duration_since(*since) < idle_timeout
+        });
+        self.0.first().map(|(_, since)| (*since + idle_timeout).min(now + LOOK))
+    }
+}
+
+/// Sends a request on a connection at hand, or else on a new one.
+///
+/// A connection at hand may have been closed by the endpoint a moment ago. Where nothing was sent on it, the request
+/// goes out again on a new one; and so does, once, a repeatable request that got no answer.
+pub(super) async fn exchange(
+    flight: Flight,
+    mut request: Request<Body>,
+    watch: &Watch,
+) -> Result<Response<Body>, Failure> {
+    let slot = &flight.slot;
+    let at_hand = slot.parked.lock().take(slot.limits.idle_timeout);
+    if let Some(mut link) = at_hand {
+        let copy = message::is_repeatable(&request).then(|| message::copy(&request));
+        match link.send(request).await {
+            Ok(response) => return finish(response, link, flight),
+            Err(mut failed) => match failed.take_message() {
+                Some(unsent) => request = unsent,
+                None => match copy {
+                    Some(copy) if !failed.error().is_parse() => request = copy,
+                    _ => return Err(Failure { error: slot.explain(failed.into_error(), watch), unsent: None }),
+                },
+            },
+        }
+    }
+    let mut link = match open(slot).await {
+        Ok(link) => link,
+        Err(error) => return Err(Failure { error, unsent: Some(Box::new(request)) }),
+    };
+    match link.send(request).await {
+        Ok(response) => finish(response, link, flight),
+        Err(mut failed) => {
+            let unsent = failed.take_message().map(Box::new);
+            Err(Failure { error: slot.explain(failed.into_error(), watch), unsent })
+        }
+    }
+}
+
+/// A new connection.
+async fn open(slot: &Slot) -> Result<Link, super::Error> {
+    let stream = slot.connect().await?;
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(BUFFER).max_header_size(BUFFER);
+    let (sender, connection) =
+        builder.handshake(TokioIo::new(stream)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
+    Ok(Link { sender, driver: Driver::Holder(Box::new(connection)) })
+}
+
+/// Makes gofe's response of hyper's, and gives the connection back when the body has ended.
+fn finish(response: Response<Incoming>, link: Link, flight: Flight) -> Result<Response<Body>, Failure> {
+    flight.slot.check(&response).map_err(|error| Failure { error, unsent: None })?;
+    let (mut parts, incoming) = response.into_parts();
+    parts.version = Version::HTTP_11;
+    let lease = Lease { link, flight };
+    let body = if incoming.is_end_stream() {
+        lease.give_back();
+        Body::Empty
+    } else {
+        Body::layered(Download { incoming, lease: Some(lease) })
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+/// A connection in use. Dropped, it is closed.
+struct Lease {
+    link: Link,
+    flight: Flight,
+}
+
+impl Lease {
+    /// Parks the connection. It is ready as soon as both bodies have ended; where the request's has not, a task
+    /// waits for that, at most as long as an unused connection is kept.
+    fn give_back(self) {
+        let Self { mut link, flight } = self;
+        if !link.is_ready() {
+            link.drive(&mut Context::from_waker(Waker::noop()));
+        }
+        if link.is_ready() {
+            park(link, &flight);
+        } else if !link.sender.is_closed()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            link.detach();
+            runtime.spawn(async move {
+                if let Ok(Ok(())) = timeout(flight.slot.limits.idle_timeout, link.sender.ready()).await {
+                    park(link, &flight);
+                }
+            });
+        }
+    }
+}
+
+fn park(link: Link, flight: &Flight) {
+    let slot = &flight.slot;
+    let first = {
+        let mut parked = slot.parked.lock();
+        if parked.0.len() >= slot.limits.idle_connections {
+            return;
+        }
+        parked.0.push((link, Instant::now()));
+        parked.0.len() == 1
+    };
+    if first {
+        slot.sweep_later();
+    }
+}
+
+/// A response's body, which holds its connection until the end.
+struct Download {
+    incoming: Incoming,
+    lease: Option<Lease>,
+}
+
+impl Download {
+    /// The next frame: one that is there already, or what driving the connection brings.
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let incoming = Pin::new(&mut self.incoming);
+        let Some(Lease { link, .. }) = &mut self.lease else { return incoming.poll_frame(cx) };
+        let polled = incoming.poll_frame(&mut link.inner_context(cx));
+        if polled.is_ready() || !matches!(link.driver, Driver::Holder(_)) {
+            return polled;
+        }
+        link.drive(cx);
+        Pin::new(&mut self.incoming).poll_frame(&mut link.inner_context(cx))
+    }
+}
+
+impl http_body::Body for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let Poll::Ready(polled) = this.poll_incoming(cx) else { return Poll::Pending };
+        let ended = match &polled {
+            None => true,
+            // Who reads the body need not ask again after the last frame.
+            Some(Ok(frame)) => frame.is_trailers() || this.incoming.is_end_stream(),
+            Some(Err(_)) => {
+                if let Some(lease) = this.lease.take() {
+                    lease.flight.failed();
+                }
+                false
+            }
+        };
+        if ended && let Some(lease) = this.lease.take() {
+            lease.give_back();
+        }
+        Poll::Ready(polled.map(|frame| frame.map_err(BodyError::Sender)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// What is wrong with a response, in words.
+pub(super) fn parse_error(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
