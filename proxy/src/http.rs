@@ -2,5 +2,6 @@
 //! and not to the message (RFC 9110, section 7.6).
 
 mod body;
+pub mod hop;
 
 pub use body::{Body, BodyError};

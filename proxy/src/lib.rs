@@ -4,17 +4,19 @@
 
 pub mod admin;
 pub mod app;
+
 pub mod chain;
 pub mod cli;
+
 pub mod config;
 pub mod http;
 pub mod net;
 pub mod reload;
+
 pub mod route;
 pub mod server;
 pub mod snapshot;
 pub mod source;
-pub mod standard;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::chain::{Chain, Directory, Reply};
-use crate::config::{Config, Source};
+use crate::config::{Config, Loaded};
 use crate::route;
 use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::Cluster;
-pub use build::{Builder, Resources};
+pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
 pub use plugin::{PluginEntry, PluginState, Step};
 
@@ -24,10 +24,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// When it was built.
     pub built: SystemTime,
-    /// What the file said.
-    pub config: Config,
-    /// The file's text.
-    pub source: Source,
+    /// The file that it was built from.
+    pub loaded: Arc<Loaded>,
     /// Which route takes a request: an index into [`Self::routes`].
     pub table: route::Table,
     /// The routes in the order of the file.
@@ -65,6 +63,8 @@ pub enum Action {
 /// An upstream and what is counted of it.
 #[derive(Clone)]
 pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
     /// The endpoints and their connections.
     pub cluster: Arc<Cluster>,
     /// What is counted.
@@ -82,6 +82,11 @@ impl Action {
 }
 
 impl Snapshot {
+    /// What the file said.
+    pub fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+
     /// The upstream of this name.
     pub fn upstream(&self, name: &str) -> Option<&Upstream> {
         self.upstreams.get(name)

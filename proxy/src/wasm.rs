@@ -10,6 +10,6 @@ mod limits;
 mod pool;
 
 pub use artifact::{Abi, Artifact, ArtifactError, Digest};
-pub use component::{LoadError, Plugin, PluginStatus};
+pub use component::{LoadError, Plugin};
 pub use engine::{Engine, EngineError};
 pub use env::Env;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+pub use crate::reload::{ChangeError, Changed, Trigger};
 use crate::telemetry::{Exposition, PluginTotals};
 
 /// A change under way.
@@ -36,34 +37,6 @@ pub trait Control: Send + Sync + 'static {
 
     /// Brings back the configuration of a generation, or where none is named the one before.
     fn rollback(&self, generation: Option<u64>) -> Change;
-}
-
-/// A configuration that was put into service.
-#[derive(Debug, Clone, Serialize)]
-pub struct Changed {
-    /// Its generation.
-    pub generation: u64,
-    /// Its digest.
-    pub digest: String,
-    /// How long it took, from the event that began it.
-    #[serde(rename = "seconds", serialize_with = "seconds")]
-    pub took: Duration,
-    /// What the operator should know although it serves, for example plugins that could not be loaded.
-    pub warnings: Vec<String>,
-}
-
-/// Why a configuration was not put into service. The one before serves on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeError {
-    /// Another change is under way.
-    #[error("another reload or rollback is under way")]
-    Busy,
-    /// The configuration is not valid; the text is the diagnostics as `gofe check` writes them.
-    #[error("{0}")]
-    Rejected(String),
-    /// The history has no configuration of this generation to go back to; without a number, none at all.
-    #[error("the history has no {}", .0.map_or_else(|| "earlier configuration".to_owned(), |n| format!("generation {n}")))]
-    Unknown(Option<u64>),
 }
 
 /// The configuration that serves.
@@ -155,28 +128,12 @@ pub struct HistoryView {
     /// What brought it.
     pub trigger: Trigger,
     /// How long it took.
-    #[serde(rename = "seconds", serialize_with = "seconds")]
+    #[serde(rename = "seconds", serialize_with = "crate::reload::seconds")]
     pub took: Duration,
     /// Whether it is the one that serves.
     pub serving: bool,
     /// The diagnostics, where it was refused.
     pub error: Option<String>,
-}
-
-/// What brings a configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trigger {
-    /// The start of the process.
-    Start,
-    /// A file changed.
-    File,
-    /// SIGHUP.
-    Signal,
-    /// `POST /reload`.
-    Api,
-    /// `POST /rollback`.
-    Rollback,
 }
 
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -185,10 +142,6 @@ fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::
         *time >= SystemTime::UNIX_EPOCH && *time < SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
     let time = if plausible { *time } else { SystemTime::UNIX_EPOCH };
     serializer.collect_str(&humantime::format_rfc3339_millis(time))
-}
-
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
 }
 
 fn totals<S: Serializer>(totals: &PluginTotals, serializer: S) -> Result<S::Ok, S::Error> {

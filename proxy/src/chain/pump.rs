@@ -26,13 +26,17 @@ pub enum Pumped {
 impl<F: Filter> Chain<F> {
     /// Takes a body through the chain. A body that a step buffers is read to its end first, so that the headers
     /// wait until it is judged; one that is streamed is worked on while it flows.
-    pub async fn pump(self: &Arc<Self>, phase: Phase, mut hand: Hand, body: Body) -> (Hand, Result<Pumped, BodyError>) {
+    pub async fn pump(
+        self: &Arc<Self>,
+        phase: Phase,
+        hand: &mut Hand,
+        body: Body,
+    ) -> Result<Pumped, BodyError> {
         match self.plan(phase) {
-            BodyPlan::Pass => (hand, Ok(Pumped::Body(body))),
+            BodyPlan::Pass => Ok(Pumped::Body(body)),
             BodyPlan::Stream => {
                 close(phase, &mut *hand.lock().await);
-                let (hand, shared) = hand.share();
-                (hand, Ok(Pumped::Body(self.stream(phase, shared, body))))
+                Ok(Pumped::Body(self.stream(phase, hand.share(), body)))
             }
             BodyPlan::Buffer(limit) => match read(body, limit).await? {
                 Collected::Whole(bytes, trailers) => {

@@ -5,7 +5,6 @@ use http::uri::Authority;
 use http::{HeaderValue, Method, Uri, Version, request};
 
 use super::rescue::Refusal;
-use crate::route;
 
 /// Checks a request and brings it into one form: the target in origin-form (RFC 9112, section 3.2.1), and one `Host`.
 pub(super) fn admit(parts: &mut request::Parts) -> Result<(), Refusal> {
@@ -18,11 +17,7 @@ pub(super) fn admit(parts: &mut request::Parts) -> Result<(), Refusal> {
         return Err(Refusal::Host);
     }
     parts.headers.insert(HOST, host);
-    origin_form(parts)?;
-    if route::is_ambiguous(parts.uri.path()) {
-        return Err(Refusal::AmbiguousPath);
-    }
-    Ok(())
+    origin_form(parts)
 }
 
 /// The one host that the request names (RFC 9112, section 3.2; RFC 9113, section 8.3.1).

@@ -35,7 +35,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// Serves a connection to its end.
 pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: SocketAddr) {
     let pin = worker.pinner.pin();
-    let config = &pin.config;
+    let config = pin.config();
     let watch = Arc::new(Watch::new());
     let mut socket = Socket { stream, prefix: Bytes::new(), watch: watch.clone() };
     let client = Arc::new(Client::new(worker.index, address, None));
@@ -70,7 +70,7 @@ async fn http1(
     config: &Config,
     watch: &Arc<Watch>,
 ) -> Result<(), String> {
-    let service = service(worker, client, watch);
+    let service = service(worker.clone(), client, watch.clone());
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         // The watch tells slow heads from idle connections, which hyper's timer does not.
@@ -102,7 +102,7 @@ async fn http2(
     config: &Config,
     watch: &Arc<Watch>,
 ) -> Result<(), String> {
-    let service = service(worker, client, watch);
+    let service = service(worker.clone(), client, watch.clone());
     let mut connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.limits.streams)
@@ -122,16 +122,15 @@ type Response = http::Response<crate::http::Body>;
 
 /// What hyper calls for each request.
 fn service(
-    worker: &Arc<Worker>,
+    worker: Arc<Worker>,
     client: Arc<Client>,
-    watch: &Arc<Watch>,
+    watch: Arc<Watch>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = Response,
     Error = Infallible,
     Future = impl Future<Output = Result<Response, Infallible>> + Send + 'static,
-> + use<> {
-    let (worker, watch) = (worker.clone(), watch.clone());
+> {
     service_fn(move |request| {
         let handled = handle(worker.clone(), client.clone(), watch.clone(), request);
         async move { Ok(handled.await) }
@@ -148,8 +147,7 @@ async fn drive<C: Future<Output = Result<(), hyper::Error>> + Unpin>(
     shut_down: impl Fn(Pin<&mut C>),
 ) -> End {
     let (head, idle) = (config.timeouts.header_read, config.timeouts.idle);
-    let mut draining = worker.shared.draining();
-    let mut drain = pin!(async move { draining.wait_for(|draining| *draining).await.is_ok() });
+    let mut drain = pin!(worker.shared.drained());
     let mut drained = false;
     let mut timer = pin!(tokio::time::sleep(head.min(idle)));
     poll_fn(|cx| {
@@ -191,7 +189,7 @@ impl Socket {
     /// Reads until it is certain which HTTP the client speaks; nothing where it closes or is too slow.
     async fn detect(&mut self, worker: &Worker, config: &Config) -> io::Result<Option<Version>> {
         let mut buffer = BytesMut::with_capacity(MIN_BUFFER);
-        let mut draining = worker.shared.draining();
+        let mut drained = pin!(worker.shared.drained());
         let mut patience = config.timeouts.idle;
         loop {
             let read = tokio::select! {
@@ -202,7 +200,7 @@ impl Socket {
                     }
                     return Ok(None);
                 }
-                _ = draining.wait_for(|draining| *draining) => return Ok(None),
+                () = &mut drained => return Ok(None),
             };
             if read == 0 {
                 return Ok(None);
@@ -235,14 +233,11 @@ impl hyper::rt::Read for Socket {
             self.prefix.advance(length);
             return Poll::Ready(Ok(()));
         }
-        let before = cursor.remaining();
         let this = &mut *self;
         let mut adapted = hyper_util::rt::TokioIo::new(&mut this.stream);
-        ready!(hyper::rt::Read::poll_read(Pin::new(&mut adapted), cx, cursor.reborrow()))?;
-        if cursor.remaining() < before {
-            this.watch.read();
-        }
-        Poll::Ready(Ok(()))
+        let read = ready!(hyper::rt::Read::poll_read(Pin::new(&mut adapted), cx, cursor));
+        this.watch.read();
+        Poll::Ready(read)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use super::admit::admit;
 use super::flight::{Ending, Flight};
 use super::meter::Meter;
-use super::rescue::{Trouble, rescue};
+use super::rescue::{Refusal, Trouble, rescue};
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
@@ -38,7 +38,8 @@ pub(super) async fn handle(
     let version = parts.version;
     let pin = worker.pinner.pin();
     let found = admit(&mut parts).map_err(Trouble::Refused).and_then(|()| {
-        pin.table.find(&parts).ok_or(Trouble::NoRoute)
+        let found = pin.table.find_request(&parts).map_err(|_| Refusal::AmbiguousPath)?;
+        found.ok_or(Trouble::NoRoute)
     });
     let index = match found {
         Ok(index) => index,
@@ -107,7 +108,7 @@ impl Flight {
         }
         let bytes = Arc::new(AtomicU64::new(0));
         self.hand.lock().await.summary.request_bytes = Some(bytes.clone());
-        Ok(Body::layered(Meter::new(body, limit, self.pin.config.timeouts.idle, bytes)))
+        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes)))
     }
 
     async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {
@@ -127,7 +128,7 @@ impl Flight {
         match sent {
             Ok(sent) => {
                 upstream.metrics.response(self.worker.index, sent.response.status().as_u16(), took);
-                exchange.summary.upstream = Some((upstream.cluster.name().clone(), sent.endpoint));
+                exchange.summary.upstream = Some((upstream.name.clone(), sent.endpoint));
                 Ok(Answer::Upstream(sent.response))
             }
             Err(error) => {

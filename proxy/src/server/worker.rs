@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -42,8 +43,13 @@ impl Shared {
         self.draining.send_replace(true);
     }
 
-    pub(super) fn draining(&self) -> watch::Receiver<bool> {
-        self.draining.subscribe()
+    /// Ends when gofe begins to drain.
+    pub(super) fn drained(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut draining = self.draining.subscribe();
+        async move {
+            // The sender lives as long as the workers.
+            let _ = draining.wait_for(|draining| *draining).await;
+        }
     }
 
     /// Runs a task on this worker that the drain waits for.
@@ -138,7 +144,7 @@ impl Worker {
 
     /// Follows commands until the drain is over.
     async fn run(self: &Arc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut draining = self.shared.draining();
+        let mut drained = pin!(self.shared.drained());
         let mut accepting: HashMap<SocketAddr, AbortHandle> = HashMap::new();
         loop {
             tokio::select! {
@@ -153,11 +159,11 @@ impl Worker {
                     Some(Command::Close(address)) => if let Some(task) = accepting.remove(&address) { task.abort() },
                     None => break,
                 },
-                _ = draining.wait_for(|draining| *draining) => break,
+                () = &mut drained => break,
             }
         }
         accepting.into_values().for_each(|task| task.abort());
-        let timeout = self.pinner.pin().config.timeouts.drain;
+        let timeout = self.pinner.pin().config().timeouts.drain;
         let _ = tokio::time::timeout(timeout, self.emptied()).await;
     }
 
@@ -183,7 +189,7 @@ impl Worker {
 
     fn accepted(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
         let count = Count::new(self.shared.clone(), |shared| &shared.connections);
-        if count.before >= self.pinner.pin().config.limits.connections {
+        if count.before >= self.pinner.pin().config().limits.connections {
             self.metrics.connection_refused(self.index);
             return;
         }

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use tracing::warn;
 
 use super::plugin::{FailedPlugin, Key};
 use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::{Chain, Outbound};
-use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
+use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, Secret, Source};
 use crate::route;
 use crate::store::Stores;
 use crate::telemetry::{Metrics, Outputs};
@@ -32,17 +33,19 @@ pub struct Resources {
     pub outputs: Arc<Outputs>,
     /// Plugins' own requests.
     pub outbound: Arc<dyn Outbound>,
-    /// The bytes of the standard plugin of this name.
-    pub standard: fn(&str) -> Option<&'static [u8]>,
     /// Worker threads.
     pub workers: usize,
 }
+
+/// The bytes of each plugin, by its name, or why they cannot be read.
+pub type Code = BTreeMap<String, Result<Bytes, String>>;
 
 /// Builds one snapshot.
 pub struct Builder<'a> {
     resources: &'a Resources,
     previous: Option<&'a Snapshot>,
     source: &'a Source,
+    code: &'a Code,
     errors: Vec<Diagnostic>,
 }
 
@@ -60,10 +63,11 @@ impl<'a> Builder<'a> {
     pub async fn build(
         resources: &'a Resources,
         previous: Option<&'a Snapshot>,
-        loaded: &'a Loaded,
+        loaded: &'a Arc<Loaded>,
+        code: &'a Code,
     ) -> Result<Snapshot, Diagnostics> {
         let source = &loaded.source;
-        let mut builder = Self { resources, previous, source, errors: Vec::new() };
+        let mut builder = Self { resources, previous, source, code, errors: Vec::new() };
         let config = &loaded.config;
         let generation = previous.map_or(1, |previous| previous.generation + 1);
         let secrets = builder.secrets(config);
@@ -77,8 +81,7 @@ impl<'a> Builder<'a> {
             generation,
             built: SystemTime::now(),
             table: route::Table::build(&config.routes),
-            config: config.clone(),
-            source: source.clone(),
+            loaded: loaded.clone(),
             routes,
             upstreams,
             plugins,
@@ -124,7 +127,7 @@ impl<'a> Builder<'a> {
                 if let Some(running) = running.filter(|running| running.key == key && running.state == PluginState::Active) {
                     return Some(running.clone());
                 }
-                match self.load(name, &key, &bytes).await {
+                match self.load(name, &key, bytes).await {
                     Ok(plugin) => {
                         let step = Arc::new(Step::Component(plugin));
                         return Some(PluginEntry { step, since: generation, state: PluginState::Active, key });
@@ -163,26 +166,18 @@ impl<'a> Builder<'a> {
         PluginEntry { step, since: generation, state: PluginState::Failed(reason.to_owned()), key }
     }
 
-    fn bytes(&self, name: &str, plugin: &config::Plugin) -> Result<(std::borrow::Cow<'static, [u8]>, Digest), Trouble> {
+    fn bytes(&self, name: &str, plugin: &config::Plugin) -> Result<(&'a Bytes, Digest), Trouble> {
         let at = format!("/plugins/{}", escape(name));
         let mistake = |pointer: &str, message: String| Trouble::Mistake(vec![self.source.error(pointer, message)]);
-        let bytes = match &plugin.source {
-            PluginSource::Standard(standard) => {
-                let missing = || mistake(&format!("{at}/source"), format!("this gofe has no plugin `std:{standard}`"));
-                (self.resources.standard)(standard).ok_or_else(missing)?.into()
-            }
-            PluginSource::File(path) => match std::fs::read(path) {
-                Ok(bytes) => bytes.into(),
-                Err(error) => {
-                    let message = format!("the plugin's file {} cannot be read: {error}", path.display());
-                    return Err(mistake(&format!("{at}/source"), message));
-                }
-            },
+        let bytes = match self.code.get(name) {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(reason)) => return Err(mistake(&format!("{at}/source"), reason.clone())),
+            None => return Err(mistake(&format!("{at}/source"), "its code was not read".to_owned())),
         };
-        let digest = Digest::of(&bytes);
+        let digest = Digest::of(bytes);
         match &plugin.digest {
             Some(expected) if *expected != digest.to_string() => {
-                let message = format!("the plugin's file has the digest sha256:{digest}, and not this one");
+                let message = format!("the plugin's code has the digest sha256:{digest}, and not this one");
                 Err(mistake(&format!("{at}/digest"), message))
             }
             _ => Ok((bytes, digest)),
@@ -233,10 +228,10 @@ impl<'a> Builder<'a> {
 
     fn upstreams(&self, config: &config::Config) -> BTreeMap<String, Upstream> {
         let build = |(name, upstream): (&String, &config::Upstream)| {
-            let unchanged = self.previous.filter(|previous| previous.config.upstreams.get(name) == Some(upstream));
+            let unchanged = self.previous.filter(|previous| previous.config().upstreams.get(name) == Some(upstream));
             let cluster = unchanged.and_then(|previous| Some(previous.upstream(name)?.cluster.clone()));
             let cluster = cluster.unwrap_or_else(|| Arc::new(Cluster::new(name, upstream, self.resources.workers)));
-            (name.clone(), Upstream { cluster, metrics: self.resources.metrics.upstream(name) })
+            (name.clone(), Upstream { name: name.as_str().into(), cluster, metrics: self.resources.metrics.upstream(name) })
         };
         config.upstreams.iter().map(build).collect()
     }
@@ -269,7 +264,11 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn read_secret(secret: &Secret) -> Result<Vec<u8>, String> {
+/// Reads a secret from where the configuration says it is.
+///
+/// # Errors
+/// A sentence that says what cannot be read.
+pub fn read_secret(secret: &Secret) -> Result<Vec<u8>, String> {
     match secret {
         Secret::Env(name) => std::env::var(name)
             .map(String::into_bytes)

@@ -4,7 +4,6 @@ mod configure;
 mod guest;
 mod host;
 mod instance;
-mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -14,12 +13,11 @@ use tracing::warn;
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker};
 
 use super::pool::Pool;
-use super::{Artifact, Digest, Engine, Env};
+use super::{Abi, Artifact, Digest, Engine, Env};
 use crate::chain::{BodyPolicy, Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase};
 use crate::config::{InstanceMode, OnError};
 use guest::Guest;
 use instance::Instance;
-pub use status::PluginStatus;
 
 /// The version of the contract that this gofe speaks.
 const PACKAGE_VERSION: &str = "0.1.0";
@@ -114,9 +112,9 @@ impl Plugin {
         self.digest
     }
 
-    /// What the plugin was given.
-    pub fn env(&self) -> &Env {
-        &self.env
+    /// What it speaks.
+    pub fn abi(&self) -> Abi {
+        Abi::Gofe
     }
 
     /// Calls the timer phase. There is no request in hand.

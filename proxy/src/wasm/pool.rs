@@ -33,13 +33,6 @@ impl<I> Pool<I> {
         }
     }
 
-    /// Looks at every idle instance.
-    pub(super) fn for_each(&self, mut look: impl FnMut(&I)) {
-        for slot in &self.workers {
-            slot.0.lock().iter().for_each(&mut look);
-        }
-    }
-
     fn slot(&self, worker: usize) -> &Mutex<Vec<I>> {
         &self.workers[worker % self.workers.len()].0
     }

@@ -28,6 +28,7 @@ flags! {
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "values come from the guest and are lifted by wasmtime")]
 enum WitOverflow {
     #[component(name = "reject")]
     Reject,

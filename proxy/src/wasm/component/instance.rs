@@ -7,6 +7,7 @@ use std::time::Duration;
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use super::super::Env;
 use super::guest::Guest;
 use super::{LoadError, MAX_INSTANCES, Plugin};
 use crate::chain::{Exchange, Fault, FaultKind, Phase};
@@ -17,28 +18,48 @@ pub(super) struct Instance {
     instance: wasmtime::component::Instance,
     headers: [Option<TypedFunc<(), ()>>; Phase::ALL.len()],
     bodies: [Option<TypedFunc<(bool,), ()>>; 2],
-    memory: usize,
-    _count: Count,
+    count: Count,
 }
 
-/// Counts the instances of a plugin, for its cap and its gauge.
+/// Counts an instance of a plugin and its memory, for the cap and the gauges.
 struct Count {
     live: Arc<AtomicUsize>,
+    env: Arc<Env>,
+    memory: i64,
+}
+
+impl Count {
+    fn new(live: &Arc<AtomicUsize>, env: &Arc<Env>) -> Result<Self, LoadError> {
+        let before = live.fetch_add(1, Ordering::Relaxed);
+        env.metrics.instances(0, 1);
+        let count = Self { live: live.clone(), env: env.clone(), memory: 0 };
+        if before >= MAX_INSTANCES {
+            return Err(LoadError::Failed(format!("all {MAX_INSTANCES} instances are in use")));
+        }
+        Ok(count)
+    }
+
+    fn memory(&mut self, bytes: usize) {
+        let bytes = bytes as i64;
+        if bytes != self.memory {
+            self.env.metrics.memory(0, bytes - self.memory);
+            self.memory = bytes;
+        }
+    }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
         self.live.fetch_sub(1, Ordering::Relaxed);
+        self.env.metrics.instances(0, -1);
+        self.env.metrics.memory(0, -self.memory);
     }
 }
 
 impl Plugin {
     /// Makes an instance; it is not configured yet.
     pub(super) async fn instantiate(&self) -> Result<Instance, LoadError> {
-        let count = Count { live: self.live.clone() };
-        if self.live.fetch_add(1, Ordering::Relaxed) >= MAX_INSTANCES {
-            return Err(LoadError::Failed(format!("all {MAX_INSTANCES} instances are in use")));
-        }
+        let count = Count::new(&self.live, &self.env)?;
         let guest = Guest::new(self.env.clone(), self.engine.clock().clone(), self.wasi);
         let mut store = Store::new(self.engine.wasmtime(), guest);
         store.limiter(|guest| &mut guest.memory);
@@ -70,18 +91,12 @@ impl Plugin {
             instance,
             headers: [const { None }; Phase::ALL.len()],
             bodies: [None, None],
-            memory: 0,
-            _count: count,
+            count,
         })
     }
 }
 
 impl Instance {
-    /// The bytes of linear memory that the instance has.
-    pub(super) fn memory(&self) -> usize {
-        self.memory
-    }
-
     /// Calls a phase with the exchange lent to the guest.
     pub(super) async fn call(
         &mut self,
@@ -154,7 +169,7 @@ impl Instance {
     }
 
     fn end<R>(&mut self, called: wasmtime::Result<R>) -> Result<R, Fault> {
-        self.memory = self.store.data().memory.used;
+        self.count.memory(self.store.data().memory.used);
         called.map_err(|error| fault(&self.store, &error))
     }
 }

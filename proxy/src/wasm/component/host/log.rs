@@ -9,6 +9,7 @@ use super::{Guest, Interface};
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "values come from the guest and are lifted by wasmtime")]
 enum LogLevel {
     #[component(name = "trace")]
     Trace,

@@ -1,0 +1,171 @@
+//! What the admin API sees and may do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admin::{self, ChangeError, Changed, ConfigView, EndpointView, HistoryView, PluginView, UpstreamView};
+use crate::chain::Filter;
+use crate::config::{Backend, Balance, PluginSource, Protocol};
+use crate::reload::{Reloader, Trigger};
+use crate::snapshot::{PluginEntry, PluginState};
+use crate::telemetry::Exposition;
+use crate::wasm::Plugin;
+
+/// The admin API's view of gofe.
+pub(super) struct Control {
+    reloader: Arc<Reloader>,
+    changes: mpsc::UnboundedSender<Change>,
+    draining: AtomicBool,
+}
+
+/// A change that the admin API asked for; it is carried out where file changes and signals are, one after another.
+pub(super) struct Change {
+    wanted: Wanted,
+    done: oneshot::Sender<Result<Changed, ChangeError>>,
+}
+
+enum Wanted {
+    Reload,
+    Rollback(Option<u64>),
+}
+
+impl Change {
+    pub(super) async fn carry_out(self, reloader: &Reloader) {
+        let changed = match self.wanted {
+            Wanted::Reload => reloader.reload(Trigger::Api).await,
+            Wanted::Rollback(generation) => reloader.rollback(generation).await,
+        };
+        // Whoever asked may be gone.
+        let _ = self.done.send(changed);
+    }
+}
+
+impl Control {
+    pub(super) fn new(reloader: Arc<Reloader>) -> (Arc<Self>, mpsc::UnboundedReceiver<Change>) {
+        let (changes, receiver) = mpsc::unbounded_channel();
+        (Arc::new(Self { reloader, changes, draining: AtomicBool::new(false) }), receiver)
+    }
+
+    /// gofe begins to end.
+    pub(super) fn drains(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    fn change(&self, wanted: Wanted) -> admin::Change {
+        let (done, answer) = oneshot::channel();
+        let sent = self.changes.send(Change { wanted, done }).is_ok();
+        Box::pin(async move {
+            match answer.await {
+                Ok(changed) if sent => changed,
+                // gofe ends, and changes nothing any more.
+                _ => Err(ChangeError::Busy),
+            }
+        })
+    }
+}
+
+impl admin::Control for Control {
+    fn ready(&self) -> bool {
+        !self.draining.load(Ordering::Acquire)
+    }
+
+    fn config(&self) -> ConfigView {
+        let snapshot = self.reloader.live().current();
+        ConfigView {
+            generation: snapshot.generation,
+            digest: self.reloader.digest(),
+            loaded_at: snapshot.built,
+            file: snapshot.loaded.source.name().to_owned(),
+            yaml: snapshot.loaded.source.masked(),
+        }
+    }
+
+    fn plugins(&self) -> Vec<PluginView> {
+        let snapshot = self.reloader.live().current();
+        let view = |(name, entry): (&String, &PluginEntry)| {
+            let source = &snapshot.config().plugins.get(name)?.source;
+            Some(self.plugin(name, entry, source))
+        };
+        snapshot.plugins.iter().filter_map(view).collect()
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamView> {
+        let snapshot = self.reloader.live().current();
+        let view = |(name, config): (&String, &crate::config::Upstream)| {
+            let cluster = &snapshot.upstream(name)?.cluster;
+            let endpoints = match config.backend {
+                Backend::Echo => Vec::new(),
+                Backend::Endpoints(_) => cluster.endpoints(),
+            };
+            let endpoints = endpoints.into_iter().map(|endpoint| EndpointView {
+                address: endpoint.address.to_string(),
+                labels: endpoint.labels.clone(),
+                active: endpoint.in_flight as u64,
+            });
+            Some(UpstreamView {
+                name: name.clone(),
+                balance: match config.balance {
+                    Balance::RoundRobin => "round-robin",
+                    Balance::LeastRequest => "least-request",
+                },
+                protocol: match config.protocol {
+                    Protocol::Http1 => "http1",
+                    Protocol::Http2 => "http2",
+                },
+                endpoints: endpoints.collect(),
+            })
+        };
+        snapshot.config().upstreams.iter().filter_map(view).collect()
+    }
+
+    fn history(&self) -> Vec<HistoryView> {
+        let view = |record: crate::reload::Record| HistoryView {
+            generation: record.generation,
+            digest: record.digest,
+            at: record.at,
+            trigger: record.trigger,
+            took: record.took,
+            serving: record.serving,
+            error: record.error,
+        };
+        self.reloader.history().into_iter().map(view).collect()
+    }
+
+    fn metrics(&self, exposition: Exposition) -> String {
+        self.reloader.resources().metrics.encode(exposition)
+    }
+
+    fn reload(&self) -> admin::Change {
+        self.change(Wanted::Reload)
+    }
+
+    fn rollback(&self, generation: Option<u64>) -> admin::Change {
+        self.change(Wanted::Rollback(generation))
+    }
+}
+
+impl Control {
+    fn plugin(&self, name: &str, entry: &PluginEntry, source: &PluginSource) -> PluginView {
+        let plugin = entry.step.plugin();
+        PluginView {
+            name: name.to_owned(),
+            version: entry.since,
+            source: match source {
+                PluginSource::Standard(name) => format!("std:{name}"),
+                PluginSource::File(path) => format!("file:{}", path.display()),
+            },
+            digest: plugin.map(|plugin| plugin.digest().to_string()),
+            abi: plugin.map(|plugin| Plugin::abi(plugin).name()),
+            phases: entry.step.interest().phases.names(),
+            state: match &entry.state {
+                PluginState::Active => admin::PluginState::Active,
+                PluginState::KeptOld(error) | PluginState::Failed(error) => {
+                    admin::PluginState::Failed { error: error.clone() }
+                }
+            },
+            totals: self.reloader.resources().metrics.plugin(name).totals(),
+        }
+    }
+}

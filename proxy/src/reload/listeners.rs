@@ -1,0 +1,118 @@
+//! Which addresses are listened on, and what of a configuration can only be set at a start.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+
+use crate::config::{Config, Diagnostic, Diagnostics, Loaded};
+use crate::net;
+use crate::server::{Command, WorkerHandle};
+use crate::snapshot::Snapshot;
+
+/// The addresses that are listened on, and the workers that do so.
+pub struct Listeners {
+    workers: Vec<WorkerHandle>,
+    open: BTreeMap<SocketAddr, SocketAddr>,
+}
+
+/// Sockets that are bound, before anybody accepts on them.
+#[derive(Default)]
+pub struct Bound {
+    opened: Vec<(SocketAddr, Vec<TcpListener>)>,
+    closed: Vec<SocketAddr>,
+}
+
+impl Bound {
+    /// Binds every listener of a configuration that is not open yet, with a socket for each worker.
+    ///
+    /// # Errors
+    /// Each address that cannot be bound, at its place in the file.
+    pub fn bind(
+        loaded: &Loaded,
+        workers: usize,
+        open: &BTreeMap<SocketAddr, SocketAddr>,
+    ) -> Result<Self, Diagnostics> {
+        let mut bound = Self::default();
+        let mut errors = Vec::new();
+        for (index, listener) in loaded.config.listeners.iter().enumerate() {
+            if open.contains_key(&listener.address) {
+                continue;
+            }
+            match net::bind(listener.address, workers) {
+                Ok(sockets) => bound.opened.push((listener.address, sockets)),
+                Err(error) => {
+                    let at = format!("/listeners/{index}/address");
+                    let message = format!("cannot listen on {}: {error}", listener.address);
+                    errors.push(loaded.source.error(&at, message));
+                }
+            }
+        }
+        if errors.is_empty() { Ok(bound) } else { Err(errors.into()) }
+    }
+
+    /// The addresses that were bound, with the ports that the system chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.opened.iter().filter_map(|(_, sockets)| sockets.first()?.local_addr().ok()).collect()
+    }
+}
+
+impl Listeners {
+    /// Lets these workers accept on sockets that are bound.
+    pub fn new(workers: Vec<WorkerHandle>, bound: Bound) -> Self {
+        let mut listeners = Self { workers, open: BTreeMap::new() };
+        listeners.apply(bound);
+        listeners
+    }
+
+    /// Binds what a new configuration adds.
+    ///
+    /// # Errors
+    /// Addresses that cannot be bound, and changes that need a restart.
+    pub(super) fn prepare(&self, next: &Snapshot, running: &Snapshot) -> Result<Bound, Diagnostics> {
+        let fixed = fixed(&next.loaded, running.config());
+        if !fixed.is_empty() {
+            return Err(fixed.into());
+        }
+        let mut bound = Bound::bind(&next.loaded, self.workers.len(), &self.open)?;
+        let named = |address: &SocketAddr| next.config().listeners.iter().any(|l| l.address == *address);
+        bound.closed = self.open.keys().filter(|address| !named(address)).copied().collect();
+        Ok(bound)
+    }
+
+    /// Accepts on what was bound, and no more on what is gone.
+    pub(super) fn apply(&mut self, bound: Bound) {
+        for (address, sockets) in bound.opened {
+            let local = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(address);
+            self.open.insert(address, local);
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                // A worker that has ended accepts nothing.
+                let _ = worker.commands.send(Command::Listen(address, socket));
+            }
+        }
+        for address in bound.closed {
+            self.open.remove(&address);
+            for worker in &self.workers {
+                let _ = worker.commands.send(Command::Close(address));
+            }
+        }
+    }
+
+    pub(super) fn into_workers(self) -> Vec<WorkerHandle> {
+        self.workers
+    }
+}
+
+/// What differs from the running configuration and can only be set at a start.
+fn fixed(next: &Loaded, running: &Config) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut differs = |pointer: &str, what: &str| {
+        let message = format!("{what} cannot be changed at a reload");
+        found.push(next.source.error(pointer, message).with_help("restart gofe, or put the running value back"));
+    };
+    if next.config.workers != running.workers {
+        differs("/workers", "the number of workers");
+    }
+    if next.config.admin.as_ref().map(|admin| admin.address) != running.admin.as_ref().map(|admin| admin.address) {
+        differs("/admin", "the admin address");
+    }
+    found
+}

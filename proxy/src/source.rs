@@ -1,0 +1,65 @@
+//! Where configuration and plugins come from: a YAML file, the plugin files that it names, and the standard plugins
+//! in the binary.
+
+mod standard;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::config::{self, Diagnostics, Loaded, PluginSource};
+use crate::snapshot::Code;
+pub use watch::Watcher;
+
+/// A configuration with the code of its plugins: all that is needed to bring it back later.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The configuration.
+    pub loaded: Arc<Loaded>,
+    /// The bytes of each plugin, by its name, or why they cannot be read.
+    pub code: Code,
+    /// SHA-256 over the file's text and all plugins, in hexadecimal.
+    pub digest: String,
+}
+
+impl Bundle {
+    /// Reads a configuration file and the plugins that it names.
+    ///
+    /// # Errors
+    /// All mistakes in the file. A plugin that cannot be read is not one yet: its failure policy decides.
+    pub fn read(path: &Path) -> Result<Self, Diagnostics> {
+        let loaded = Arc::new(config::load(path)?);
+        let code: Code = loaded.config.plugins.iter().map(|(name, plugin)| (name.clone(), read(&plugin.source))).collect();
+        let mut hasher = Sha256::new_with_prefix(loaded.source.text());
+        for (name, bytes) in &code {
+            hasher.update(name);
+            hasher.update(bytes.as_deref().unwrap_or_default());
+        }
+        let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { loaded, code, digest })
+    }
+
+    /// The files whose change means that this configuration is to be read again.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let plugins = self.loaded.config.plugins.values().filter_map(|plugin| match &plugin.source {
+            PluginSource::File(path) => Some(path.clone()),
+            PluginSource::Standard(_) => None,
+        });
+        std::iter::once(PathBuf::from(self.loaded.source.name())).chain(plugins).collect()
+    }
+}
+
+fn read(source: &PluginSource) -> Result<Bytes, String> {
+    match source {
+        PluginSource::Standard(name) => {
+            standard::find(name).map(Bytes::from_static).ok_or_else(|| format!("this gofe has no plugin `std:{name}`"))
+        }
+        PluginSource::File(path) => std::fs::read(path)
+            .map(Bytes::from)
+            .map_err(|error| format!("the plugin's file {} cannot be read: {error}", path.display())),
+    }
+}
+
