@@ -148,9 +148,8 @@ fn bind_admin(loaded: &Loaded) -> Result<Option<(admin::Bound, Token)>, Error> {
         None => None,
         Some(secret) => Some(crate::snapshot::read_secret(secret).map_err(|error| mistake("/admin/token", error))?),
     };
-    let bound = admin::bind(config.address).map_err(|error| {
-        mistake("/admin/address", format!("cannot listen on {}: {error}", config.address))
-    })?;
+    let bound = admin::bind(config.address)
+        .map_err(|error| mistake("/admin/address", format!("cannot listen on {}: {error}", config.address)))?;
     Ok(Some((bound, token)))
 }
 

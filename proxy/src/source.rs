@@ -32,7 +32,8 @@ impl Bundle {
     /// All mistakes in the file. A plugin that cannot be read is not one yet: its failure policy decides.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let loaded = Arc::new(config::load(path)?);
-        let code: Code = loaded.config.plugins.iter().map(|(name, plugin)| (name.clone(), read(&plugin.source))).collect();
+        let code: Code =
+            loaded.config.plugins.iter().map(|(name, plugin)| (name.clone(), read(&plugin.source))).collect();
         let mut hasher = Sha256::new_with_prefix(loaded.source.text());
         for (name, bytes) in &code {
             hasher.update(name);
@@ -62,4 +63,3 @@ fn read(source: &PluginSource) -> Result<Bytes, String> {
             .map_err(|error| format!("the plugin's file {} cannot be read: {error}", path.display())),
     }
 }
-

@@ -26,12 +26,7 @@ pub enum Pumped {
 impl<F: Filter> Chain<F> {
     /// Takes a body through the chain. A body that a step buffers is read to its end first, so that the headers
     /// wait until it is judged; one that is streamed is worked on while it flows.
-    pub async fn pump(
-        self: &Arc<Self>,
-        phase: Phase,
-        hand: &mut Hand,
-        body: Body,
-    ) -> Result<Pumped, BodyError> {
+    pub async fn pump(self: &Arc<Self>, phase: Phase, hand: &mut Hand, body: Body) -> Result<Pumped, BodyError> {
         match self.plan(phase) {
             BodyPlan::Pass => Ok(Pumped::Body(body)),
             BodyPlan::Stream => {

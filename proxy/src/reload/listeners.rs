@@ -26,11 +26,7 @@ impl Bound {
     ///
     /// # Errors
     /// Each address that cannot be bound, at its place in the file.
-    pub fn bind(
-        loaded: &Loaded,
-        workers: usize,
-        open: &BTreeMap<SocketAddr, SocketAddr>,
-    ) -> Result<Self, Diagnostics> {
+    pub fn bind(loaded: &Loaded, workers: usize, open: &BTreeMap<SocketAddr, SocketAddr>) -> Result<Self, Diagnostics> {
         let mut bound = Self::default();
         let mut errors = Vec::new();
         for (index, listener) in loaded.config.listeners.iter().enumerate() {

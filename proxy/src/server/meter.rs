@@ -49,8 +49,7 @@ impl http_body::Body for Meter {
             Poll::Ready(end) => Poll::Ready(end),
             Poll::Pending => {
                 let idle = this.idle;
-                let timer =
-                    this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
+                let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
                 timer.as_mut().poll(cx).map(|()| Some(Err(BodyError::Idle(idle))))
             }
         }

@@ -111,7 +111,10 @@ impl Trouble {
 pub(super) fn rescue(trouble: &Trouble, version: Version, route: &str) -> Reply {
     let reason = trouble.reason();
     match trouble {
-        Trouble::Upstream(upstream::Error::RequestBody(_)) | Trouble::Refused(_) | Trouble::NoRoute | Trouble::Body(_) => {
+        Trouble::Upstream(upstream::Error::RequestBody(_))
+        | Trouble::Refused(_)
+        | Trouble::NoRoute
+        | Trouble::Body(_) => {
             debug!(route, reason, "{trouble}");
         }
         _ => warn!(route, reason, "{trouble}"),

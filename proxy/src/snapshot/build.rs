@@ -124,7 +124,9 @@ impl<'a> Builder<'a> {
         let trouble = match self.bytes(name, &key.config) {
             Ok((bytes, digest)) => {
                 key.digest = Some(digest);
-                if let Some(running) = running.filter(|running| running.key == key && running.state == PluginState::Active) {
+                if let Some(running) =
+                    running.filter(|running| running.key == key && running.state == PluginState::Active)
+                {
                     return Some(running.clone());
                 }
                 match self.load(name, &key, bytes).await {
@@ -187,12 +189,13 @@ impl<'a> Builder<'a> {
     async fn load(&self, name: &str, key: &Key, bytes: &[u8]) -> Result<Plugin, Trouble> {
         let at = format!("/plugins/{}", escape(name));
         let resources = self.resources;
-        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref()).map_err(|error| {
-            Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())])
-        })?;
+        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref())
+            .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
         let env = self.env(name, key)?;
         Plugin::load(&resources.engine, &artifact, env).await.map_err(|error| match error {
-            LoadError::World(_) => Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]),
+            LoadError::World(_) => {
+                Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())])
+            }
             LoadError::Failed(_) => Trouble::Failure(error.to_string()),
             LoadError::Configuration(mistakes) => {
                 let located = |(pointer, message): (String, String)| self.source.plugin_error(name, &pointer, message);
@@ -231,7 +234,10 @@ impl<'a> Builder<'a> {
             let unchanged = self.previous.filter(|previous| previous.config().upstreams.get(name) == Some(upstream));
             let cluster = unchanged.and_then(|previous| Some(previous.upstream(name)?.cluster.clone()));
             let cluster = cluster.unwrap_or_else(|| Arc::new(Cluster::new(name, upstream, self.resources.workers)));
-            (name.clone(), Upstream { name: name.as_str().into(), cluster, metrics: self.resources.metrics.upstream(name) })
+            (
+                name.clone(),
+                Upstream { name: name.as_str().into(), cluster, metrics: self.resources.metrics.upstream(name) },
+            )
         };
         config.upstreams.iter().map(build).collect()
     }

@@ -180,13 +180,13 @@ impl Plugin {
                 *limit = (*limit).min(self.env.limits.body);
             }
         }
-        let missing = Phase::ALL.into_iter().find(|phase| {
-            interest.phases.has(*phase) && self.exports.phases[*phase as usize].is_none()
-        });
+        let missing = Phase::ALL
+            .into_iter()
+            .find(|phase| interest.phases.has(*phase) && self.exports.phases[*phase as usize].is_none());
         match missing {
-            Some(phase) => {
-                Err(LoadError::World(format!("`configure` asks for the phase {phase}, which the plugin does not export")))
-            }
+            Some(phase) => Err(LoadError::World(format!(
+                "`configure` asks for the phase {phase}, which the plugin does not export"
+            ))),
             None => Ok(interest),
         }
     }

@@ -52,7 +52,8 @@ impl Env {
         let Some(host) = uri.host() else { return false };
         let port = uri.port_u16().unwrap_or(default_port);
         self.allow.http.iter().any(|granted| {
-            granted.host().eq_ignore_ascii_case(host) && granted.port_u16().map_or(matches!(port, 80 | 443), |p| p == port)
+            granted.host().eq_ignore_ascii_case(host)
+                && granted.port_u16().map_or(matches!(port, 80 | 443), |p| p == port)
         })
     }
 

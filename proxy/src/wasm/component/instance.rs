@@ -86,13 +86,7 @@ impl Plugin {
             Ok(instance) => instance,
             Err(error) => return Err(LoadError::Failed(fault(&store, &error).message)),
         };
-        Ok(Instance {
-            store,
-            instance,
-            headers: [const { None }; Phase::ALL.len()],
-            bodies: [None, None],
-            count,
-        })
+        Ok(Instance { store, instance, headers: [const { None }; Phase::ALL.len()], bodies: [None, None], count })
     }
 }
 

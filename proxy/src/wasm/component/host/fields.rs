@@ -117,16 +117,13 @@ pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Resul
             }),))
         },
     )?;
-    interface.func_wrap(
-        "remove-header",
-        move |mut cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| -> Edited {
-            let name = writable(&name.to_str(&cx)?);
-            Ok((name.and_then(|name| {
-                cx.data_mut().fields_mut(side)?.remove(name);
-                Ok(())
-            }),))
-        },
-    )
+    interface.func_wrap("remove-header", move |mut cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| -> Edited {
+        let name = writable(&name.to_str(&cx)?);
+        Ok((name.and_then(|name| {
+            cx.data_mut().fields_mut(side)?.remove(name);
+            Ok(())
+        }),))
+    })
 }
 
 fn link_reading(interface: &mut Interface<'_>, side: Side) -> wasmtime::Result<()> {

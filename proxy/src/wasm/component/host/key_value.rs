@@ -30,16 +30,13 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
         let value = cx.data().key_value().map(|space| space.get(&key));
         Ok((value.map(|value| value.map(|bytes| Box::<[u8]>::from(&*bytes))),))
     })?;
-    interface.func_wrap(
-        "set",
-        |cx: StoreContextMut<'_, Guest>, (key, value, ttl): (WasmStr, WasmList<u8>, u64)| {
-            let key = key.to_str(&cx)?;
-            let value = Bytes::copy_from_slice(value.as_le_slice(&cx));
-            let ttl = (ttl > 0).then(|| Duration::from_nanos(ttl));
-            let set = cx.data().key_value();
-            Ok((set.and_then(|space| space.set(&key, value, ttl).map_err(|_| StoreError::TooLarge)),))
-        },
-    )?;
+    interface.func_wrap("set", |cx: StoreContextMut<'_, Guest>, (key, value, ttl): (WasmStr, WasmList<u8>, u64)| {
+        let key = key.to_str(&cx)?;
+        let value = Bytes::copy_from_slice(value.as_le_slice(&cx));
+        let ttl = (ttl > 0).then(|| Duration::from_nanos(ttl));
+        let set = cx.data().key_value();
+        Ok((set.and_then(|space| space.set(&key, value, ttl).map_err(|_| StoreError::TooLarge)),))
+    })?;
     interface.func_wrap("delete", |cx: StoreContextMut<'_, Guest>, (key,): (WasmStr,)| {
         let key = key.to_str(&cx)?;
         Ok((cx.data().key_value().map(|space| space.delete(&key)),))

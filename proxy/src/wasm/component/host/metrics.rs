@@ -21,24 +21,15 @@ enum MetricError {
 type Labels = Vec<(String, String)>;
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap(
-        "add",
-        |cx: StoreContextMut<'_, Guest>, (name, labels, delta): (WasmStr, Labels, u64)| {
-            record(&cx, &name, &labels, |custom, name, labels| custom.add(name, labels, delta))
-        },
-    )?;
-    interface.func_wrap(
-        "set",
-        |cx: StoreContextMut<'_, Guest>, (name, labels, value): (WasmStr, Labels, f64)| {
-            record(&cx, &name, &labels, |custom, name, labels| custom.set(name, labels, value))
-        },
-    )?;
-    interface.func_wrap(
-        "observe",
-        |cx: StoreContextMut<'_, Guest>, (name, labels, value): (WasmStr, Labels, f64)| {
-            record(&cx, &name, &labels, |custom, name, labels| custom.observe(name, labels, value))
-        },
-    )
+    interface.func_wrap("add", |cx: StoreContextMut<'_, Guest>, (name, labels, delta): (WasmStr, Labels, u64)| {
+        record(&cx, &name, &labels, |custom, name, labels| custom.add(name, labels, delta))
+    })?;
+    interface.func_wrap("set", |cx: StoreContextMut<'_, Guest>, (name, labels, value): (WasmStr, Labels, f64)| {
+        record(&cx, &name, &labels, |custom, name, labels| custom.set(name, labels, value))
+    })?;
+    interface.func_wrap("observe", |cx: StoreContextMut<'_, Guest>, (name, labels, value): (WasmStr, Labels, f64)| {
+        record(&cx, &name, &labels, |custom, name, labels| custom.observe(name, labels, value))
+    })
 }
 
 fn record(

@@ -50,7 +50,8 @@ fn send(guest: &mut Guest, status: StatusCode, headers: HeaderMap, body: Bytes) 
 fn headers(cx: &StoreContextMut<'_, Guest>, list: &Fields) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
     let mut headers = HeaderMap::with_capacity(list.len());
     for (name, bytes) in list {
-        let field = fields::writable(&name.to_str(cx)?).and_then(|name| Ok((name, fields::value(bytes.as_le_slice(cx))?)));
+        let field =
+            fields::writable(&name.to_str(cx)?).and_then(|name| Ok((name, fields::value(bytes.as_le_slice(cx))?)));
         match field {
             Ok((name, value)) => headers.append(name, value),
             Err(error) => return Ok(Err(error)),

@@ -51,9 +51,7 @@ fn link_reading(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func_wrap("scheme", |cx: StoreContextMut<'_, Guest>, (): ()| {
         Ok((text(&cx, |state| if state.client.tls.is_some() { "https" } else { "http" }),))
     })?;
-    interface.func_wrap("authority", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((text(&cx, State::host),))
-    })?;
+    interface.func_wrap("authority", |cx: StoreContextMut<'_, Guest>, (): ()| Ok((text(&cx, State::host),)))?;
     interface.func_wrap("path-with-query", |cx: StoreContextMut<'_, Guest>, (): ()| {
         Ok((text(&cx, |state| state.request.uri.path_and_query().map_or("/", |path| path.as_str())),))
     })
