@@ -22,7 +22,8 @@ fn main() {
 #[divan::bench(args = [10, 1_000, 10_000])]
 fn route_lookup(bencher: Bencher<'_, '_>, count: usize) {
     let routes: String = (0..count).map(|n| format!("  - {{ match: {{ path: /r{n}/** }}, upstream: u }}\n")).collect();
-    let yaml = format!("listeners: [{{ address: 127.0.0.1:0 }}]\nroutes:\n{routes}upstreams: {{ u: {{ builtin: echo }} }}\n");
+    let yaml =
+        format!("listeners: [{{ address: 127.0.0.1:0 }}]\nroutes:\n{routes}upstreams: {{ u: {{ builtin: echo }} }}\n");
     let table = Table::build(&config::parse("bench.yaml", &yaml).expect("the configuration is right").config.routes);
     let parts = request(&format!("/r{}/users/1?a=b", count - 1));
     bencher.bench_local(|| table.find_request(black_box(&parts)));

@@ -10,6 +10,7 @@ mod filter;
 mod outbound;
 mod pump;
 mod runner;
+mod throttle;
 
 pub use attributes::Attributes;
 pub use exchange::{Client, Directory, Exchange, Reply, Routing, Shared, State, Summary, TlsInfo};

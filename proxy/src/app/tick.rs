@@ -10,8 +10,11 @@ use crate::snapshot::{Live, Step};
 
 /// Runs the timers of the plugins that asked for one, where this is the worker for it.
 pub(super) async fn run(live: Arc<Live>, here: bool) {
+    if !here {
+        return;
+    }
     let mut changed = live.subscribe();
-    while here {
+    loop {
         let mut timers = JoinSet::new();
         for entry in live.current().plugins.values() {
             if let Some(interval) = entry.step.interest().tick {

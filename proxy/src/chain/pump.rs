@@ -158,9 +158,11 @@ impl Slot {
     }
 }
 
+type Work = Pin<Box<dyn Future<Output = Result<(), BodyError>> + Send>>;
+
 /// A streamed body: the work runs when somebody wants a frame, in the task of that reader.
 struct Pump {
-    work: Option<Pin<Box<dyn Future<Output = Result<(), BodyError>> + Send>>>,
+    work: Option<Work>,
     slot: Slot,
 }
 

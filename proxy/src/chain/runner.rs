@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::MutexGuard;
 use tracing::warn;
 
+use super::throttle::Throttle;
 use super::{BodyPolicy, Exchange, Fault, Filter, Interest, Outcome, Phase, Reply, Shared};
 use crate::config::OnError;
 
@@ -17,6 +18,8 @@ pub const MAX_STEPS: usize = 64;
 pub struct Chain<F> {
     name: String,
     steps: Vec<Arc<F>>,
+    /// For each step, how often its failures are logged.
+    failures: Vec<Throttle>,
     /// The steps that take part in each phase, in the order of the calls, so that a phase that nobody asked for
     /// costs one look at an empty list.
     by_phase: [Box<[u8]>; Phase::ALL.len()],
@@ -129,7 +132,8 @@ impl<F: Filter> Chain<F> {
             taking.into_boxed_slice()
         });
         let plans = [plan(&interests, Phase::RequestBody), plan(&interests, Phase::ResponseBody)];
-        Self { name: name.into(), steps, by_phase, plans }
+        let failures = steps.iter().map(|_| Throttle::default()).collect();
+        Self { name: name.into(), steps, failures, by_phase, plans }
     }
 
     /// The chain's name in the configuration.
@@ -256,15 +260,18 @@ impl<F: Filter> Chain<F> {
 
     fn fault(&self, at: u8, fault: &Fault, exchange: &mut Exchange) -> bool {
         let filter = &self.steps[usize::from(at)];
-        warn!(
-            plugin = filter.name(),
-            chain = self.name,
-            route = &*exchange.route,
-            phase = exchange.phase.name(),
-            kind = fault.kind.name(),
-            "plugin failed: {}",
-            fault.message
-        );
+        if let Some(left_out) = self.failures[usize::from(at)].admit() {
+            warn!(
+                left_out,
+                plugin = filter.name(),
+                chain = self.name,
+                route = &*exchange.route,
+                phase = exchange.phase.name(),
+                kind = fault.kind.name(),
+                "plugin failed: {}",
+                fault.message
+            );
+        }
         match filter.on_error() {
             OnError::FailOpen => {
                 exchange.disabled |= 1 << at;

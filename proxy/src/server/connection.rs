@@ -80,7 +80,8 @@ async fn http1(
         .max_header_size(config.limits.header_size)
         .max_buf_size(config.limits.header_size.max(MIN_BUFFER))
         .serve_connection(socket, service);
-    match drive(worker, config, watch, &mut connection, |connection| connection.graceful_shutdown()).await {
+    match drive(worker, config, watch, &mut connection, hyper::server::conn::http1::Connection::graceful_shutdown).await
+    {
         End::Over(ended) => ended.map_err(|error| error.to_string()),
         End::Slow(Waiting::Head) => {
             let mut socket = connection.into_parts().io;
@@ -108,7 +109,8 @@ async fn http2(
         .max_concurrent_streams(config.limits.streams)
         .max_header_list_size(u32::try_from(config.limits.header_size).unwrap_or(u32::MAX))
         .serve_connection(socket, service);
-    match drive(worker, config, watch, &mut connection, |connection| connection.graceful_shutdown()).await {
+    match drive(worker, config, watch, &mut connection, hyper::server::conn::http2::Connection::graceful_shutdown).await
+    {
         End::Over(ended) => ended.map_err(|error| error.to_string()),
         End::Slow(_) => {
             Pin::new(&mut connection).graceful_shutdown();

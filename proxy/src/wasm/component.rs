@@ -261,8 +261,7 @@ impl Exports {
 fn export_name(component: &wasmtime::component::Component, interface: &str) -> Option<String> {
     let prefix = format!("gofe:plugin/{interface}@0.1.");
     let ty = component.component_type();
-    let found = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).find(|name| name.starts_with(&prefix));
-    found
+    ty.exports(component.engine()).map(|(name, _)| name.to_owned()).find(|name| name.starts_with(&prefix))
 }
 
 fn imports_wasi(engine: &Engine, artifact: &Artifact) -> bool {

@@ -101,7 +101,7 @@ impl Plugin {
 
 impl WitInterest {
     fn checked(self) -> Result<Interest, LoadError> {
-        let wanted = |flag: PhaseFlags| (self.phases.clone() & flag.clone()) == flag;
+        let wanted = |flag: PhaseFlags| (self.phases & flag) == flag;
         let flags = [
             (PhaseFlags::REQUEST_HEADERS, Phase::RequestHeaders),
             (PhaseFlags::REQUEST_BODY, Phase::RequestBody),
@@ -109,7 +109,7 @@ impl WitInterest {
             (PhaseFlags::RESPONSE_BODY, Phase::ResponseBody),
             (PhaseFlags::COMPLETE, Phase::Complete),
         ];
-        let phases = flags.into_iter().filter(|(flag, _)| wanted(flag.clone()));
+        let phases = flags.into_iter().filter(|(flag, _)| wanted(*flag));
         let phases = phases.fold(Phases::default(), |phases, (_, phase)| phases.with(phase));
         let tick = wanted(PhaseFlags::TICK).then(|| Duration::from_nanos(self.tick_interval).max(MIN_TICK));
         let interest =

@@ -28,10 +28,11 @@ use super::PACKAGE_VERSION;
 use super::guest::Guest;
 
 type Interface<'a> = LinkerInstance<'a, Guest>;
+type Link = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
 
 /// Links every interface. What a plugin may not use says so when it is called.
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let interfaces: [(&str, fn(&mut Interface<'_>) -> wasmtime::Result<()>); 16] = [
+    let interfaces: [(&str, Link); 16] = [
         ("attributes", attributes::link),
         ("body", body::link),
         ("clock", clock::link),
