@@ -65,8 +65,8 @@ pub fn run(path: &Path) -> Result<(), Error> {
     let log = telemetry::log::init(&loaded.config.log)
         .map_err(|error| Diagnostics::from(loaded.source.error("/log/filter", error.to_string())))?;
     let runtime = runtime()?;
-    let started = runtime.block_on(start(path, &loaded, began))?;
-    runtime.block_on(started.serve(&log));
+    let (started, signals) = runtime.block_on(start(path, &loaded, began))?;
+    runtime.block_on(started.serve(signals, &log));
     started.stop();
     Ok(())
 }
@@ -106,9 +106,11 @@ struct Started {
     changes: tokio::sync::Mutex<tokio::sync::mpsc::UnboundedReceiver<Change>>,
 }
 
-async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<Started, Error> {
+async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<(Started, Signals), Error> {
     let resources = resources(loaded)?;
     let Prepared { bundle, snapshot } = reload::prepare(path, &resources, None).await?;
+    // Before anybody can connect: from then on a signal to end must not cut a request.
+    let signals = Signals::new();
     let bound = Bound::bind(&bundle.loaded, resources.workers, &Default::default())?;
     let admin = bind_admin(&bundle.loaded)?;
     let addresses = bound.addresses();
@@ -136,7 +138,7 @@ async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<Started, 
     for address in addresses {
         info!(%address, ?took, version = env!("CARGO_PKG_VERSION"), "gofe serves");
     }
-    Ok(Started { reloader, shared, admin, control, changes: tokio::sync::Mutex::new(changes) })
+    Ok((Started { reloader, shared, admin, control, changes: tokio::sync::Mutex::new(changes) }, signals))
 }
 
 type Token = Option<Vec<u8>>;
@@ -165,8 +167,7 @@ fn workers(live: &Arc<Live>, metrics: &Arc<Metrics>, shared: &Arc<Shared>) -> Re
 
 impl Started {
     /// Follows signals, file changes and the admin API until the process is told to end.
-    async fn serve(&self, log: &telemetry::log::Handle) {
-        let mut signals = Signals::new();
+    async fn serve(&self, mut signals: Signals, log: &telemetry::log::Handle) {
         let mut watcher = Watcher::new();
         watcher.watch(self.reloader.files());
         let mut changes = self.changes.lock().await;

@@ -2,8 +2,12 @@
 
 mod client;
 mod gofe;
+mod peer;
 mod upstream;
+mod wire;
 
 pub use client::{Answer, get, post, raw, request};
 pub use gofe::{Check, Gofe, check, guest};
-pub use upstream::Upstream;
+pub use peer::{Feed, Peer, fed, text};
+pub use upstream::{Body, Upstream, full};
+pub use wire::{RawUpstream, Wire, nobody};

@@ -5,5 +5,9 @@
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 #![expect(missing_docs, reason = "the names of tests say what they show")]
 
+mod bodies;
+mod drain;
 mod harness;
+mod hostile;
 mod smoke;
+mod traffic;
