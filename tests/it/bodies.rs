@@ -13,7 +13,7 @@ fn site(upstream: &str, probes: &[(&str, &str)]) -> Gofe {
 }
 
 fn site_with(upstream: &str, settings: &str, probes: &[(&str, &str)]) -> Gofe {
-    let file = guest("probe");
+    let file = guest("bodies");
     let mut plugins = String::new();
     let mut names = Vec::new();
     for (name, config) in probes {
