@@ -5,5 +5,8 @@
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 #![expect(missing_docs, reason = "the names of tests say what they show")]
 
+mod field;
+mod guests;
 mod harness;
 mod smoke;
+mod swap;
