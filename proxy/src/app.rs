@@ -15,7 +15,7 @@ use crate::config::{Diagnostics, Loaded};
 use crate::reload::{self, Bound, Listeners, Prepared, Reloader, Trigger};
 use crate::server::{Shared, Worker, WorkerHandle};
 use crate::snapshot::{Live, Resources};
-use crate::source::Watcher;
+use crate::source::{self, Watcher};
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::outbound;
@@ -65,8 +65,11 @@ pub fn run(path: &Path) -> Result<(), Error> {
     let log = telemetry::log::init(&loaded.config.log)
         .map_err(|error| Diagnostics::from(loaded.source.error("/log/filter", error.to_string())))?;
     let runtime = runtime()?;
+    // Before the files are read for good, so that no change after that is missed.
+    let mut watcher = Watcher::new();
+    watcher.watch(source::files(&loaded));
     let (started, signals) = runtime.block_on(start(path, &loaded, began))?;
-    runtime.block_on(started.serve(signals, &log));
+    runtime.block_on(started.serve(signals, watcher, &log));
     started.stop();
     Ok(())
 }
@@ -167,9 +170,7 @@ fn workers(live: &Arc<Live>, metrics: &Arc<Metrics>, shared: &Arc<Shared>) -> Re
 
 impl Started {
     /// Follows signals, file changes and the admin API until the process is told to end.
-    async fn serve(&self, mut signals: Signals, log: &telemetry::log::Handle) {
-        let mut watcher = Watcher::new();
-        watcher.watch(self.reloader.files());
+    async fn serve(&self, mut signals: Signals, mut watcher: Watcher, log: &telemetry::log::Handle) {
         let mut changes = self.changes.lock().await;
         loop {
             tokio::select! {
@@ -178,7 +179,9 @@ impl Started {
                 () = watcher.changed() => drop(self.reloader.reload(Trigger::File).await),
                 Some(change) = changes.recv() => change.carry_out(&self.reloader).await,
             }
-            watcher.watch(self.reloader.files());
+            if watcher.watch(self.reloader.files()) && self.reloader.is_stale() {
+                drop(self.reloader.reload(Trigger::File).await);
+            }
             let current = self.reloader.live().current();
             if let Err(error) = log.update(&current.config().log) {
                 error!("the log's filter stays as it was: {error}");

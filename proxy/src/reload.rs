@@ -130,6 +130,11 @@ impl Reloader {
         files
     }
 
+    /// Whether the files hold something else than what serves.
+    pub fn is_stale(&self) -> bool {
+        Bundle::read(&self.path).map_or(true, |bundle| bundle.digest != self.digest())
+    }
+
     /// Reads configuration and plugins again.
     ///
     /// # Errors
@@ -184,7 +189,7 @@ impl Reloader {
         let warnings = warnings(&snapshot);
         let generation = snapshot.generation;
         drop(self.live.publish(snapshot));
-        listeners.apply(bound);
+        listeners.change(bound);
         self.resources.outputs.reopen();
         let took = began.elapsed();
         self.resources.metrics.reload_ok(generation, took);

@@ -45,12 +45,17 @@ impl Bundle {
 
     /// The files whose change means that this configuration is to be read again.
     pub fn files(&self) -> Vec<PathBuf> {
-        let plugins = self.loaded.config.plugins.values().filter_map(|plugin| match &plugin.source {
-            PluginSource::File(path) => Some(path.clone()),
-            PluginSource::Standard(_) => None,
-        });
-        std::iter::once(PathBuf::from(self.loaded.source.name())).chain(plugins).collect()
+        files(&self.loaded)
     }
+}
+
+/// The files that a configuration is read from.
+pub fn files(loaded: &Loaded) -> Vec<PathBuf> {
+    let plugins = loaded.config.plugins.values().filter_map(|plugin| match &plugin.source {
+        PluginSource::File(path) => Some(path.clone()),
+        PluginSource::Standard(_) => None,
+    });
+    std::iter::once(PathBuf::from(loaded.source.name())).chain(plugins).collect()
 }
 
 fn read(source: &PluginSource) -> Result<Bytes, String> {

@@ -2,12 +2,14 @@
 
 mod client;
 mod gofe;
+mod keep_alive;
 mod peer;
 mod upstream;
 mod wire;
 
 pub use client::{Answer, get, post, raw, request};
-pub use gofe::{Check, Gofe, check, guest};
+pub use gofe::{Check, Gofe, check, guest, refused_start};
+pub use keep_alive::KeepAlive;
 pub use peer::{Feed, Peer, fed, text};
 pub use upstream::{Body, Upstream, full};
 pub use wire::{RawUpstream, Wire, nobody};

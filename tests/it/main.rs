@@ -7,7 +7,10 @@
 
 mod bodies;
 mod drain;
+mod field;
+mod guests;
 mod harness;
 mod hostile;
 mod smoke;
 mod traffic;
+mod swap;

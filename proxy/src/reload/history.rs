@@ -51,7 +51,12 @@ impl History {
 
     fn push(&mut self, record: Record, bundle: Option<Arc<Bundle>>) {
         self.entries.push_front((record, bundle));
-        self.entries.truncate(LENGTH);
+        if self.entries.len() > LENGTH {
+            // Refused ones go first: an operator who tries thirty times must still find what served before.
+            let refused = self.entries.iter().rposition(|(_, bundle)| bundle.is_none());
+            // The newest stays in any case: it is what the operator looks for.
+            self.entries.remove(refused.filter(|at| *at > 0).unwrap_or(LENGTH));
+        }
     }
 
     pub(super) fn records(&self, serving: u64) -> Vec<Record> {

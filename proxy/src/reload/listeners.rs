@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 
+use tracing::info;
+
 use crate::config::{Config, Diagnostic, Diagnostics, Loaded};
 use crate::net;
 use crate::server::{Command, WorkerHandle};
@@ -74,8 +76,18 @@ impl Listeners {
         Ok(bound)
     }
 
-    /// Accepts on what was bound, and no more on what is gone.
-    pub(super) fn apply(&mut self, bound: Bound) {
+    /// Accepts on what was bound, and no more on what is gone, and says so.
+    pub(super) fn change(&mut self, bound: Bound) {
+        for address in bound.addresses() {
+            info!(%address, "a listener was opened");
+        }
+        for address in bound.closed.iter().filter_map(|address| self.open.get(address)) {
+            info!(%address, "a listener was closed");
+        }
+        self.apply(bound);
+    }
+
+    fn apply(&mut self, bound: Bound) {
         for (address, sockets) in bound.opened {
             let local = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(address);
             self.open.insert(address, local);

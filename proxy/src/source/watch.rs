@@ -37,13 +37,14 @@ impl Watcher {
         Self { inner, events, files: BTreeSet::new(), folders: BTreeSet::new(), pending: false }
     }
 
-    /// Watches these files from now on.
-    pub fn watch(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+    /// Watches these files from now on; true when that needs a folder which was not watched until now, so that a change
+    /// since the files were read can have been missed.
+    pub fn watch(&mut self, files: impl IntoIterator<Item = PathBuf>) -> bool {
         // A file may be a link to another folder, where it is then replaced: that folder counts too.
         let files = files.into_iter().map(absolute);
         self.files = files.flat_map(|file| [file.canonicalize().ok(), Some(file)]).flatten().collect();
         let folders: BTreeSet<PathBuf> = self.files.iter().filter_map(|file| Some(file.parent()?.to_owned())).collect();
-        let Some(inner) = &mut self.inner else { return };
+        let Some(inner) = &mut self.inner else { return false };
         for gone in self.folders.difference(&folders) {
             // The folder may not be there any more.
             let _ = inner.unwatch(gone);
@@ -55,7 +56,9 @@ impl Watcher {
                 Err(error) => warn!(folder = %new.display(), "the folder is not watched: {error}"),
             }
         }
+        let added = watched.iter().any(|folder| !self.folders.contains(folder));
         self.folders = watched;
+        added
     }
 
     /// Waits until a watched file has changed and the burst of changes is over.

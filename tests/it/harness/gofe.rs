@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::{Answer, KeepAlive};
+
 /// How long a test waits for an event before it says that it did not come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -30,6 +32,10 @@ struct Log {
 }
 
 impl Log {
+    fn text(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
     fn wait(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let end = Instant::now() + PATIENCE;
         let mut lines = self.lines.lock().unwrap();
@@ -80,6 +86,15 @@ pub fn check(yaml: &str) -> Check {
     Check { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
+/// Runs `gofe run` on this YAML, which it must refuse, in a folder that holds files which the YAML names.
+pub fn refused_start(folder: &Path, yaml: &str) -> Check {
+    let file = folder.join("gofe.yaml");
+    std::fs::write(&file, with_addresses(yaml)).unwrap();
+    let output = Command::new(binary()).arg("run").arg(&file).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Check { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 impl Gofe {
     /// Starts gofe with this YAML; a listener and an admin address on free ports are put in front of it, with two workers
     /// where it does not say how many.
@@ -87,11 +102,14 @@ impl Gofe {
         Self::start_in(tempfile::tempdir().unwrap(), yaml)
     }
 
-    /// The same in a folder that holds files which the YAML names.
+    /// The same in a folder that holds files which the YAML names. Compiled code goes to a folder `cache` in it, where
+    /// there is one.
     pub fn start_in(folder: TempDir, yaml: &str) -> Self {
         let file = folder.path().join("gofe.yaml");
         std::fs::write(&file, with_addresses(yaml)).unwrap();
+        let cache = folder.path().join("cache");
         let mut child = Command::new(binary())
+            .envs(cache.exists().then_some(("XDG_CACHE_HOME", cache)))
             .arg("run")
             .arg(&file)
             .stdin(Stdio::null())
@@ -110,7 +128,7 @@ impl Gofe {
         });
         let address = |message: &str| {
             let line = log.wait(|line| line.contains(message));
-            let line = line.unwrap_or_else(|| panic!("gofe does not start:\n{}", log.lines.lock().unwrap().join("\n")));
+            let line = line.unwrap_or_else(|| panic!("gofe does not start:\n{}", log.text()));
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
             line["address"].as_str().unwrap().parse().unwrap()
         };
@@ -137,12 +155,22 @@ impl Gofe {
     pub fn logged(&self, text: &str) -> String {
         self.log
             .wait(|line| line.contains(text))
-            .unwrap_or_else(|| panic!("no log line with {text:?} in\n{}", self.log.lines.lock().unwrap().join("\n")))
+            .unwrap_or_else(|| panic!("no log line with {text:?} in\n{}", self.log.text()))
     }
 
     /// All log lines so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lines.lock().unwrap().clone()
+    }
+
+    /// A GET of the admin API.
+    pub fn ask(&self, path: &str) -> Answer {
+        KeepAlive::connect(self.admin).get(path, &[])
+    }
+
+    /// A POST to the admin API.
+    pub fn tell(&self, path: &str) -> Answer {
+        KeepAlive::connect(self.admin).request("POST", path, &[]).unwrap()
     }
 
     /// The process id.
@@ -174,7 +202,7 @@ impl Drop for Gofe {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("gofe's log:\n{}", self.log.lines.lock().unwrap().join("\n"));
+            eprintln!("gofe's log:\n{}", self.log.text());
         }
     }
 }
