@@ -7,3 +7,5 @@
 
 mod harness;
 mod smoke;
+
+mod plugins;
