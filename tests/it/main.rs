@@ -8,4 +8,6 @@
 mod harness;
 mod smoke;
 
+mod admin;
+mod cli;
 mod plugins;
