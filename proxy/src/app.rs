@@ -62,8 +62,11 @@ pub fn check(path: &Path) -> Result<Vec<String>, Error> {
 pub fn run(path: &Path) -> Result<(), Error> {
     let began = Instant::now();
     let loaded = crate::config::load(path)?;
-    let log = telemetry::log::init(&loaded.config.log)
-        .map_err(|error| Diagnostics::from(loaded.source.error("/log/filter", error.to_string())))?;
+    // Without a log gofe cannot begin, and with it the check begins: what else is wrong is told all the same.
+    if telemetry::log::check_filter(&loaded.config.log.filter).is_err() {
+        check(path)?;
+    }
+    let log = telemetry::log::init(&loaded.config.log).map_err(|error| Error::System(error.to_string()))?;
     let runtime = runtime()?;
     // Before the files are read for good, so that no change after that is missed.
     let mut watcher = Watcher::new();
@@ -116,6 +119,7 @@ async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<(Started,
     let signals = Signals::new();
     let bound = Bound::bind(&bundle.loaded, resources.workers, &Default::default())?;
     let admin = bind_admin(&bundle.loaded)?;
+    let token = snapshot.admin_token.clone();
     let addresses = bound.addresses();
     for warning in reload::warnings(&snapshot) {
         warn!("{warning}");
@@ -128,7 +132,7 @@ async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<(Started,
     let reloader = Arc::new(Reloader::new(path, resources, live, bundle, listeners, began));
     let (control, changes) = Control::new(reloader.clone());
     let admin = match admin {
-        Some((bound, token)) => {
+        Some(bound) => {
             let address = bound.address();
             let server = bound.serve(control.clone(), token.as_deref());
             let server = server.map_err(|error| Error::system("the admin API does not start", error))?;
@@ -144,18 +148,13 @@ async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<(Started,
     Ok((Started { reloader, shared, admin, control, changes: tokio::sync::Mutex::new(changes) }, signals))
 }
 
-type Token = Option<Vec<u8>>;
-
-fn bind_admin(loaded: &Loaded) -> Result<Option<(admin::Bound, Token)>, Error> {
+fn bind_admin(loaded: &Loaded) -> Result<Option<admin::Bound>, Error> {
     let Some(config) = &loaded.config.admin else { return Ok(None) };
-    let mistake = |pointer: &str, message: String| Diagnostics::from(loaded.source.error(pointer, message));
-    let token = match &config.token {
-        None => None,
-        Some(secret) => Some(crate::snapshot::read_secret(secret).map_err(|error| mistake("/admin/token", error))?),
-    };
-    let bound = admin::bind(config.address)
-        .map_err(|error| mistake("/admin/address", format!("cannot listen on {}: {error}", config.address)))?;
-    Ok(Some((bound, token)))
+    let bound = admin::bind(config.address).map_err(|error| {
+        let message = format!("cannot listen on {}: {error}", config.address);
+        Diagnostics::from(loaded.source.error("/admin/address", message))
+    })?;
+    Ok(Some(bound))
 }
 
 fn workers(live: &Arc<Live>, metrics: &Arc<Metrics>, shared: &Arc<Shared>) -> Result<Vec<WorkerHandle>, Error> {
@@ -177,11 +176,12 @@ impl Started {
                 () = end(&mut signals.ends) => break,
                 () = hangup(&mut signals.hangup) => drop(self.reloader.reload(Trigger::Signal).await),
                 () = watcher.changed() => drop(self.reloader.reload(Trigger::File).await),
-                Some(change) = changes.recv() => change.carry_out(&self.reloader).await,
+                Some(change) = changes.recv() => change.carry_out(&self.reloader, || self.follow_token()).await,
             }
             if watcher.watch(self.reloader.files()) && self.reloader.is_stale() {
                 drop(self.reloader.reload(Trigger::File).await);
             }
+            self.follow_token();
             let current = self.reloader.live().current();
             if let Err(error) = log.update(&current.config().log) {
                 error!("the log's filter stays as it was: {error}");
@@ -197,6 +197,15 @@ impl Started {
                 std::process::exit(1);
             }
         });
+    }
+
+    /// Lets the admin API ask for the token of the configuration that serves.
+    fn follow_token(&self) {
+        let current = self.reloader.live().current();
+        let followed = self.admin.as_ref().is_none_or(|admin| admin.set_token(current.admin_token.as_deref()));
+        if !followed {
+            warn!("the admin API keeps its token: other machines reach it");
+        }
     }
 
     /// Waits for the workers, and writes what is still to be written.

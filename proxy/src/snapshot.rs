@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub built: SystemTime,
     /// The file that it was built from.
     pub loaded: Arc<Loaded>,
+    /// The token that the admin API asks for.
+    pub admin_token: Option<Vec<u8>>,
     /// Which route takes a request: an index into [`Self::routes`].
     pub table: route::Table,
     /// The routes in the order of the file.

@@ -5,12 +5,15 @@
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 #![expect(missing_docs, reason = "the names of tests say what they show")]
 
+mod admin;
 mod bodies;
+mod cli;
 mod drain;
 mod field;
 mod guests;
 mod harness;
 mod hostile;
+mod plugins;
 mod smoke;
-mod traffic;
 mod swap;
+mod traffic;

@@ -32,11 +32,13 @@ enum Wanted {
 }
 
 impl Change {
-    pub(super) async fn carry_out(self, reloader: &Reloader) {
+    /// Carries it out; `then` runs before whoever asked has the answer.
+    pub(super) async fn carry_out(self, reloader: &Reloader, then: impl FnOnce()) {
         let changed = match self.wanted {
             Wanted::Reload => reloader.reload(Trigger::Api).await,
             Wanted::Rollback(generation) => reloader.rollback(generation).await,
         };
+        then();
         // Whoever asked may be gone.
         let _ = self.done.send(changed);
     }

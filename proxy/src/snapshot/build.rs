@@ -15,7 +15,7 @@ use crate::chain::{Chain, Outbound};
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, Secret, Source};
 use crate::route;
 use crate::store::Stores;
-use crate::telemetry::{Metrics, Outputs};
+use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::Cluster;
 use crate::wasm::{Artifact, Digest, Engine, Env, LoadError, Plugin};
 
@@ -70,6 +70,8 @@ impl<'a> Builder<'a> {
         let mut builder = Self { resources, previous, source, code, errors: Vec::new() };
         let config = &loaded.config;
         let generation = previous.map_or(1, |previous| previous.generation + 1);
+        builder.log(config);
+        let admin_token = builder.admin_token(config);
         let secrets = builder.secrets(config);
         let plugins = builder.plugins(config, &secrets, generation).await;
         if !builder.errors.is_empty() {
@@ -82,10 +84,24 @@ impl<'a> Builder<'a> {
             built: SystemTime::now(),
             table: route::Table::build(&config.routes),
             loaded: loaded.clone(),
+            admin_token,
             routes,
             upstreams,
             plugins,
         })
+    }
+
+    /// The log's filter is read by the library that applies it.
+    fn log(&mut self, config: &config::Config) {
+        if let Err(error) = telemetry::log::check_filter(&config.log.filter) {
+            self.errors.push(self.source.error("/log/filter", error.to_string()));
+        }
+    }
+
+    fn admin_token(&mut self, config: &config::Config) -> Option<Vec<u8>> {
+        let secret = config.admin.as_ref()?.token.as_ref()?;
+        let refused = |reason| self.errors.push(self.source.error("/admin/token", reason));
+        read_secret(secret).map_err(refused).ok()
     }
 
     fn secrets(&mut self, config: &config::Config) -> BTreeMap<String, Vec<u8>> {

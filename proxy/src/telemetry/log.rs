@@ -24,9 +24,12 @@ pub struct FilterError {
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The filter is not valid.
+    /// The configuration's filter is not valid.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// The filter of [`VARIABLE`] is not valid.
+    #[error("in the environment variable {VARIABLE}, {0}")]
+    Variable(FilterError),
     /// The process has a log already.
     #[error(transparent)]
     Taken(#[from] TryInitError),
@@ -66,6 +69,9 @@ impl Handle {
 /// When the filter of the configuration or of [`VARIABLE`] is not valid, or the process has a log already.
 pub fn init(log: &Log) -> Result<Handle, InitError> {
     let variable = env::var(VARIABLE).ok().filter(|filter| !filter.is_empty());
+    if let Some(text) = &variable {
+        check_filter(text).map_err(InitError::Variable)?;
+    }
     let (subscriber, handle) = subscriber(log, variable, io::stderr().is_terminal(), io::stderr)?;
     subscriber.try_init()?;
     Ok(handle)

@@ -105,11 +105,17 @@ impl Gofe {
     /// The same in a folder that holds files which the YAML names. Compiled code goes to a folder `cache` in it, where
     /// there is one.
     pub fn start_in(folder: TempDir, yaml: &str) -> Self {
+        Self::start_with(folder, yaml, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn start_with(folder: TempDir, yaml: &str, variables: &[(&str, &str)]) -> Self {
         let file = folder.path().join("gofe.yaml");
         std::fs::write(&file, with_addresses(yaml)).unwrap();
         let cache = folder.path().join("cache");
         let mut child = Command::new(binary())
             .envs(cache.exists().then_some(("XDG_CACHE_HOME", cache)))
+            .envs(variables.iter().copied())
             .arg("run")
             .arg(&file)
             .stdin(Stdio::null())
@@ -134,6 +140,11 @@ impl Gofe {
         };
         let (address, admin) = (address("gofe serves"), address("admin API"));
         Self { child, folder, log, address, admin }
+    }
+
+    /// The gofe command, for what needs other arguments.
+    pub fn command() -> Command {
+        Command::new(binary())
     }
 
     /// The folder with `gofe.yaml` and what it names.
