@@ -259,7 +259,7 @@ fn calls(answer: &crate::harness::Answer) -> u32 {
 fn an_instance_serves_one_call_or_one_request_or_is_new_for_each() {
     let counts = |instance: &str| {
         let settings = format!(", instance: {instance}");
-        let gofe = site_with(ECHO, &&settings, &[("a", "")]);
+        let gofe = site_with(ECHO, &settings, &[("a", "")]);
         (0..6).map(|_| calls(&get(gofe.address, "/", &[]))).collect::<Vec<_>>()
     };
     // Two calls of each request, on an instance that nobody used before.
