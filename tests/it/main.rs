@@ -3,7 +3,6 @@
 //! `cargo xtask test` builds what they need: the binary (`GOFE_BIN`) and the guest plugins (`GOFE_GUESTS`).
 
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
-#![expect(missing_docs, reason = "the names of tests say what they show")]
 
 mod harness;
 mod smoke;
