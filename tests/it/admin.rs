@@ -51,9 +51,8 @@ fn a_web_page_in_the_operators_browser_reaches_nothing() {
 #[test]
 fn the_configuration_is_shown_without_its_secrets() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("admin.token"), "the-admin-token\n").unwrap();
-    let yaml = format!("{YAML}secrets: {{ a: {{ env: TEST_SECRET }} }}\n");
-    let gofe = Gofe::start_with(folder, &yaml, &[("TEST_SECRET", "the-secrets-value")]);
+    std::fs::write(folder.path().join("key"), "the-secrets-value\n").unwrap();
+    let gofe = Gofe::start_in(folder, &format!("{YAML}secrets: {{ a: {{ file: key }} }}\n"));
     get(gofe.address, "/api/x", &[("x-api-key", "the-clients-key")]);
     let config = ask(&gofe, "GET", "/config").json();
     assert_eq!(config["generation"], 1);

@@ -185,6 +185,18 @@ fn secrets_that_are_not_there_are_mistakes() {
     refused(&check, &["gofe.yaml:1:", "secrets.a", "TEST_NO_SUCH_VARIABLE", "secrets.b", "nothing"]);
 }
 
+#[test]
+fn an_admin_token_is_there_and_not_empty() {
+    let admin = |token: &str| {
+        check(&format!(
+            "admin: {{ address: '127.0.0.1:0', token: {token} }}\n{ANSWER}\
+                                              listeners: [{{ address: '127.0.0.1:0' }}]\n"
+        ))
+    };
+    refused(&admin("{ file: nothing }"), &["gofe.yaml:1:", "admin.token", "nothing cannot be read"]);
+    refused(&admin("{ file: /dev/null }"), &["gofe.yaml:1:", "admin.token", "is empty"]);
+}
+
 /// Runs `gofe run` of a configuration that it must refuse.
 #[track_caller]
 fn refused_run(yaml: &str, words: &[&str]) {

@@ -101,7 +101,9 @@ impl<'a> Builder<'a> {
     fn admin_token(&mut self, config: &config::Config) -> Option<Vec<u8>> {
         let secret = config.admin.as_ref()?.token.as_ref()?;
         let refused = |reason| self.errors.push(self.source.error("/admin/token", reason));
-        read_secret(secret).map_err(refused).ok()
+        // An empty one would let everybody in.
+        let some = |token: Vec<u8>| if token.is_empty() { Err("the token is empty".to_owned()) } else { Ok(token) };
+        read_secret(secret).and_then(some).map_err(refused).ok()
     }
 
     fn secrets(&mut self, config: &config::Config) -> BTreeMap<String, Vec<u8>> {

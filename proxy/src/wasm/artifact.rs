@@ -11,7 +11,6 @@ use tracing::{debug, warn};
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
-use wasmtime::Module;
 use wasmtime::component::Component;
 
 use super::Engine;
@@ -114,8 +113,9 @@ fn componentize<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow
     if &bytes[6..8] == COMPONENT_LAYER {
         return Ok(bytes.into());
     }
-    // What is cut off or damaged must end here: wit-component indexes by lengths that it reads in the module.
-    Module::validate(engine.wasmtime(), bytes).map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
+    // The crates below panic on a module that ends in the middle, as a file does while it is being written.
+    wasmtime::Module::validate(engine.wasmtime(), bytes)
+        .map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
     if !matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _))) {
         let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
         return Err(ArtifactError::NotAPlugin(reason));

@@ -58,19 +58,25 @@ pub struct Check {
 
 /// The gofe binary that is tested.
 fn binary() -> PathBuf {
-    std::env::var_os("GOFE_BIN").map(PathBuf::from).unwrap_or_else(|| {
-        // `cargo test` alone: the binary that `cargo build` left beside this one.
-        let here = std::env::current_exe().unwrap();
-        here.parent().and_then(Path::parent).unwrap().join("gofe")
-    })
+    std::env::var_os("GOFE_BIN").map_or_else(
+        || {
+            // `cargo test` alone: the binary that `cargo build` left beside this one.
+            let here = std::env::current_exe().unwrap();
+            here.parent().and_then(Path::parent).unwrap().join("gofe")
+        },
+        PathBuf::from,
+    )
 }
 
 /// A guest plugin of `tests/guests`, built by `cargo xtask guests`.
 pub fn guest(name: &str) -> PathBuf {
-    let folder = std::env::var_os("GOFE_GUESTS").map(PathBuf::from).unwrap_or_else(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        root.join("target/guests")
-    });
+    let folder = std::env::var_os("GOFE_GUESTS").map_or_else(
+        || {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+            root.join("target/guests")
+        },
+        PathBuf::from,
+    );
     let file = folder.join(format!("{name}.wasm"));
     assert!(file.exists(), "{} is not there: run `cargo xtask guests`", file.display());
     file
@@ -105,17 +111,11 @@ impl Gofe {
     /// The same in a folder that holds files which the YAML names. Compiled code goes to a folder `cache` in it, where
     /// there is one.
     pub fn start_in(folder: TempDir, yaml: &str) -> Self {
-        Self::start_with(folder, yaml, &[])
-    }
-
-    /// The same with environment variables.
-    pub fn start_with(folder: TempDir, yaml: &str, variables: &[(&str, &str)]) -> Self {
         let file = folder.path().join("gofe.yaml");
         std::fs::write(&file, with_addresses(yaml)).unwrap();
         let cache = folder.path().join("cache");
         let mut child = Command::new(binary())
             .envs(cache.exists().then_some(("XDG_CACHE_HOME", cache)))
-            .envs(variables.iter().copied())
             .arg("run")
             .arg(&file)
             .stdin(Stdio::null())

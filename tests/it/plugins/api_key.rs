@@ -5,6 +5,11 @@ use crate::harness::{Gofe, get};
 
 const DIGEST: &str = "sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"; // of "secret"
 
+/// One of the secrets is an environment variable that every process has.
+fn environment() -> String {
+    std::env::var("PATH").unwrap()
+}
+
 fn with_secrets() -> Gofe {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bob.key"), "bobs-key\n").unwrap();
@@ -16,15 +21,15 @@ fn with_secrets() -> Gofe {
       from: [bearer, 'query:api_key']
       consumer-header: x-user
 secrets:
-  alice-key: { env: TEST_ALICE_KEY }
+  alice-key: { env: PATH }
   bob-key: { file: bob.key }";
-    Gofe::start_with(folder, &chain("key", plugins), &[("TEST_ALICE_KEY", "alices-key")])
+    Gofe::start_in(folder, &chain("key", plugins))
 }
 
 #[test]
 fn a_key_from_the_environment_and_one_from_a_file_name_their_consumers() {
     let gofe = with_secrets();
-    let alice = get(gofe.address, "/a", &[("authorization", "Bearer alices-key")]).json();
+    let alice = get(gofe.address, "/a", &[("authorization", &format!("Bearer {}", environment()))]).json();
     assert_eq!(alice["headers"]["x-user"], "alice");
     assert!(alice["headers"].get("authorization").is_none(), "{alice}");
     let bob = get(gofe.address, "/a?x=1&api_key=bobs-key&y=2", &[]).json();
