@@ -8,4 +8,4 @@ mod upstream;
 pub use client::{Answer, get, post, raw, request};
 pub use gofe::{Check, Gofe, check, guest, refused_start};
 pub use keep_alive::KeepAlive;
-pub use upstream::Upstream;
+pub use upstream::{Upstream, full};

@@ -91,7 +91,7 @@ impl Artifact {
         if let Some(component) = cached.as_ref().and_then(|cached| cached.read(engine)) {
             return Ok(Self { digest, abi: Abi::Gofe, component });
         }
-        let component = Component::new(engine.wasmtime(), componentize(bytes)?)
+        let component = Component::new(engine.wasmtime(), componentize(engine, bytes)?)
             .map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
         if let Some(cached) = cached {
             cached.write(&component);
@@ -101,7 +101,7 @@ impl Artifact {
 }
 
 /// A component as it is; a core module with a world's type section turned into a component.
-fn componentize(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, ArtifactError> {
+fn componentize<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, ArtifactError> {
     const MAGIC: &[u8] = b"\0asm";
     const COMPONENT_LAYER: &[u8] = &[1, 0];
     if bytes.is_empty() {
@@ -113,6 +113,9 @@ fn componentize(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, ArtifactErro
     if &bytes[6..8] == COMPONENT_LAYER {
         return Ok(bytes.into());
     }
+    // The crates below panic on a module that ends in the middle, as a file does while it is being written.
+    wasmtime::Module::validate(engine.wasmtime(), bytes)
+        .map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
     if !matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _))) {
         let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
         return Err(ArtifactError::NotAPlugin(reason));
