@@ -76,7 +76,7 @@ fn istio_38313_no_answer_comes_before_the_plugin_is_ready() {
 #[test]
 fn envoy_16726_a_trap_costs_one_request_and_its_instance_only() {
     for (way, kind) in WAYS {
-        let (gofe, _upstream) = misbehaving("on-error: fail-closed");
+        let (gofe, _upstream) = misbehaving("on-error: fail-closed, limits: { time: 500ms }");
         let mut client = KeepAlive::connect(gofe.address);
         for phase in ["request-headers", "response-headers"] {
             let answer = client.get("/", &[("x-misbehave", &format!("{phase}={way}"))]);
@@ -100,7 +100,7 @@ fn envoy_16726_a_trap_costs_one_request_and_its_instance_only() {
 #[test]
 fn envoy_33600_fail_open_goes_on_without_the_plugin() {
     for (way, kind) in WAYS {
-        let (gofe, _upstream) = misbehaving("on-error: fail-open");
+        let (gofe, _upstream) = misbehaving("on-error: fail-open, limits: { time: 500ms }");
         let mut client = KeepAlive::connect(gofe.address);
         let answer = client.get("/", &[("x-misbehave", &format!("request-headers={way}"))]);
         assert_eq!((answer.status, &*answer.body), (200, "hello"), "{way}");
@@ -116,7 +116,7 @@ fn envoy_33600_fail_open_goes_on_without_the_plugin() {
 #[test]
 fn envoy_33600_a_fault_in_a_body_phase_is_never_a_short_body_that_looks_whole() {
     for (way, _) in WAYS {
-        let (gofe, _upstream) = misbehaving("on-error: fail-closed");
+        let (gofe, _upstream) = misbehaving("on-error: fail-closed, limits: { time: 500ms }");
         let answer = post(gofe.address, "/", &[("x-misbehave", &format!("request-body={way}"))], "some body");
         assert_eq!(answer.status, 500, "{way}");
         let wanted = format!("response-body={way}");

@@ -151,13 +151,13 @@ fn a_plugin_calls_hosts_that_are_granted_and_no_others() {
 #[test]
 fn a_slow_callout_is_not_the_plugins_time_and_holds_up_nobody() {
     let (slow, gate, seen) = held_back();
-    let yaml = format!("limits: {{ time: 5ms }}, allow: {{ http: {{ hosts: ['{}'], timeout: 20s }} }}", slow.address);
+    let yaml = format!("limits: {{ time: 100ms }}, allow: {{ http: {{ hosts: ['{}'], timeout: 20s }} }}", slow.address);
     let gofe = probing(&yaml);
     let mut calling = KeepAlive::connect(gofe.address);
     calling.send(format!("GET / HTTP/1.1\r\nhost: test\r\nx-probe: outbound http://{}/\r\n\r\n", slow.address));
     while seen.load(Ordering::SeqCst) == 0 {}
-    // On both workers, whichever has the caller.
-    for _ in 0..50 {
+    // On both workers, whichever has the caller, and for longer than the plugin's time.
+    for _ in 0..500 {
         assert_eq!(get(gofe.address, "/", &[]).body, "through");
     }
     gate.add_permits(1);
