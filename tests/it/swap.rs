@@ -145,6 +145,9 @@ fn a_thousand_swaps_under_load_fail_no_request_and_leave_memory_flat() {
     );
     assert!(versions.len() > SWAPS / 2, "the load saw only {} versions", versions.len());
     assert_flat(&memory);
+    let engine = std::fs::read_dir(gofe.folder().join("cache/gofe")).unwrap().next().unwrap().unwrap();
+    let compiled = std::fs::read_dir(engine.path()).unwrap().count();
+    assert!((1..200).contains(&compiled), "{compiled} files of compiled code are left");
 }
 
 #[test]

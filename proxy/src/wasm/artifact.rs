@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use tracing::{debug, warn};
@@ -131,6 +132,9 @@ fn componentize<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow
         .map_err(|error| ArtifactError::NotAPlugin(format!("{error:#}")))
 }
 
+/// How many plugins' compiled code is kept; those that were not used for longest make room.
+const CACHED: usize = 128;
+
 /// One place in the cache of compiled code. Its name has the digest of the plugin and of everything in the engine that
 /// the code depends on, so a new gofe or a new processor never reads old code.
 struct Cache {
@@ -153,7 +157,11 @@ impl Cache {
         // SAFETY: the file was written by `write` below: whole (it is renamed into its place), into a folder that only this
         // user may write to, which `is_ours` has just checked, under a name made of the engine's compatibility hash.
         match unsafe { Component::deserialize_file(engine.wasmtime(), &self.path) } {
-            Ok(component) => Some(component),
+            Ok(component) => {
+                // The time of the last use decides who makes room; where it cannot be set, that of the writing does.
+                let _ = fs::File::open(&self.path).and_then(|file| file.set_modified(SystemTime::now()));
+                Some(component)
+            }
             Err(error) => {
                 warn!(path = %self.path.display(), "compiled code in the cache is not usable: {error:#}");
                 None
@@ -187,6 +195,19 @@ impl Cache {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.write_all(&code)?;
         fs::rename(&partial, &self.path)?;
+        make_room(folder)?;
         Ok(())
     }
+}
+
+/// Removes what was not used for longest: each swap brings another file.
+fn make_room(folder: &Path) -> std::io::Result<()> {
+    let entries = fs::read_dir(folder)?.filter_map(Result::ok);
+    let mut files: Vec<_> =
+        entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
+    files.sort_unstable();
+    for (_, file) in files.iter().rev().skip(CACHED) {
+        fs::remove_file(file)?;
+    }
+    Ok(())
 }

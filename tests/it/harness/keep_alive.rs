@@ -69,7 +69,9 @@ impl KeepAlive {
         let mut body = Vec::new();
         loop {
             let mut size = String::new();
-            self.stream.read_line(&mut size)?;
+            if self.stream.read_line(&mut size)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
             let size = usize::from_str_radix(size.trim(), 16).unwrap();
             let chunk = self.exactly(size + 2)?;
             if size == 0 {
