@@ -117,6 +117,14 @@ fn componentize<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow
     // The crates below panic on a module that ends in the middle, as a file does while it is being written.
     wasmtime::Module::validate(engine.wasmtime(), bytes)
         .map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
+    // They also panic on some type sections that no bindings generator writes; the file is a stranger's.
+    std::panic::catch_unwind(|| encode(bytes))
+        .unwrap_or_else(|_| Err(ArtifactError::NotAPlugin("its type section cannot be read".to_owned())))
+        .map(Into::into)
+}
+
+/// A component made of a core module by the world that it carries.
+fn encode(bytes: &[u8]) -> Result<Vec<u8>, ArtifactError> {
     if !matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _))) {
         let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
         return Err(ArtifactError::NotAPlugin(reason));
@@ -128,7 +136,6 @@ fn componentize<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow
             encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
         })
         .and_then(|mut encoder| encoder.encode())
-        .map(Into::into)
         .map_err(|error| ArtifactError::NotAPlugin(format!("{error:#}")))
 }
 
@@ -210,4 +217,39 @@ fn make_room(folder: &Path) -> std::io::Result<()> {
         fs::remove_file(file)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Artifact, ArtifactError};
+    use crate::wasm::Engine;
+
+    /// Bytes flipped all over a real plugin, also in its type section: an error or a component, never a panic.
+    #[test]
+    fn damaged_plugins_are_errors() {
+        let engine = Engine::new().unwrap();
+        let plugin = include_bytes!("../../../plugins/dist/rate-limit.wasm");
+        assert!(super::componentize(&engine, plugin).is_ok());
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        for _ in 0..300 {
+            let mut bytes = plugin.to_vec();
+            for _ in 0..8 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // Half of the damage goes to the end, where the custom sections are.
+                let span = if random & 1 == 0 { bytes.len() } else { 4096 };
+                let at = bytes.len() - 1 - (random >> 33) as usize % span;
+                bytes[at] = (random >> 17) as u8;
+            }
+            let _ = super::componentize(&engine, &bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_no_plugin_is_named() {
+        let engine = Engine::new().unwrap();
+        let load = |bytes: &[u8]| Artifact::load(&engine, bytes, None).map(|_| ());
+        assert!(matches!(load(b""), Err(ArtifactError::Empty)));
+        assert!(matches!(load(b"#!/bin/sh"), Err(ArtifactError::NotWasm(_))));
+        assert!(matches!(load(b"\0asm\x01\0\0\0"), Err(ArtifactError::NotAPlugin(_))));
+    }
 }
