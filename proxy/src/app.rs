@@ -50,7 +50,7 @@ pub fn check(path: &Path) -> Result<Vec<String>, Error> {
     let loaded = crate::config::load(path)?;
     runtime()?.block_on(async {
         let resources = resources(&loaded)?;
-        let prepared = reload::prepare(path, &resources, None).await?;
+        let prepared = reload::prepare(path, &resources).await?;
         Ok(reload::warnings(&prepared.snapshot))
     })
 }
@@ -114,7 +114,7 @@ struct Started {
 
 async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<(Started, Signals), Error> {
     let resources = resources(loaded)?;
-    let Prepared { bundle, snapshot } = reload::prepare(path, &resources, None).await?;
+    let Prepared { bundle, snapshot } = reload::prepare(path, &resources).await?;
     // Before anybody can connect: from then on a signal to end must not cut a request.
     let signals = Signals::new();
     let bound = Bound::bind(&bundle.loaded, resources.workers, &Default::default())?;

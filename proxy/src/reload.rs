@@ -30,6 +30,8 @@ pub struct Reloader {
     live: Arc<Live>,
     history: Mutex<History>,
     listeners: Mutex<Listeners>,
+    /// The digest of the files when they were read last; nothing where they had mistakes.
+    read: Mutex<Option<String>>,
     busy: AtomicBool,
 }
 
@@ -54,8 +56,15 @@ pub struct Prepared {
 ///
 /// # Errors
 /// All mistakes at once.
-pub async fn prepare(path: &Path, resources: &Resources, running: Option<&Snapshot>) -> Result<Prepared, Diagnostics> {
-    let bundle = Arc::new(Bundle::read(path)?);
+pub async fn prepare(path: &Path, resources: &Resources) -> Result<Prepared, Diagnostics> {
+    build(Arc::new(Bundle::read(path)?), resources, None).await
+}
+
+async fn build(
+    bundle: Arc<Bundle>,
+    resources: &Resources,
+    running: Option<&Snapshot>,
+) -> Result<Prepared, Diagnostics> {
     let snapshot = Builder::build(resources, running, &bundle.loaded, &bundle.code).await?;
     Ok(Prepared { bundle, snapshot })
 }
@@ -82,6 +91,7 @@ impl Reloader {
         began: Instant,
     ) -> Self {
         let current = live.current();
+        let read = Mutex::new(Some(first.digest.clone()));
         let mut history = History::default();
         history.served(current.generation, first, Trigger::Start, began.elapsed());
         resources.metrics.serving(current.generation);
@@ -91,6 +101,7 @@ impl Reloader {
             live,
             history: Mutex::new(history),
             listeners: Mutex::new(listeners),
+            read,
             busy: AtomicBool::new(false),
         }
     }
@@ -130,9 +141,10 @@ impl Reloader {
         files
     }
 
-    /// Whether the files hold something else than what serves.
+    /// Whether the files hold something else than when they were read last. What serves may differ from them: after
+    /// a rollback, or when they were refused.
     pub fn is_stale(&self) -> bool {
-        Bundle::read(&self.path).map_or(true, |bundle| bundle.digest != self.digest())
+        Bundle::read(&self.path).ok().map(|bundle| bundle.digest) != *self.read.lock()
     }
 
     /// Reads configuration and plugins again.
@@ -143,7 +155,13 @@ impl Reloader {
         let turn = self.turn()?;
         let began = Instant::now();
         let running = self.live.current();
-        let changed = match prepare(&self.path, &self.resources, Some(&running)).await {
+        let bundle = Bundle::read(&self.path);
+        *self.read.lock() = bundle.as_ref().ok().map(|bundle| bundle.digest.clone());
+        let prepared = match bundle {
+            Ok(bundle) => build(Arc::new(bundle), &self.resources, Some(&running)).await,
+            Err(mistakes) => Err(mistakes),
+        };
+        let changed = match prepared {
             Ok(prepared) => self.publish(prepared, &running, trigger, began),
             Err(mistakes) => Err(self.refused(&mistakes, trigger, began)),
         };
@@ -162,9 +180,8 @@ impl Reloader {
         let running = self.live.current();
         let bundle = self.history.lock().find(generation, running.generation);
         let bundle = bundle.ok_or(ChangeError::Unknown(generation))?;
-        let built = Builder::build(&self.resources, Some(&running), &bundle.loaded, &bundle.code).await;
-        let changed = match built {
-            Ok(snapshot) => self.publish(Prepared { bundle, snapshot }, &running, Trigger::Rollback, began),
+        let changed = match build(bundle, &self.resources, Some(&running)).await {
+            Ok(prepared) => self.publish(prepared, &running, Trigger::Rollback, began),
             Err(mistakes) => Err(self.refused(&mistakes, Trigger::Rollback, began)),
         };
         drop(turn);

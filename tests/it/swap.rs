@@ -322,6 +322,25 @@ fn rollback_brings_the_old_plugin_back() {
 }
 
 #[test]
+fn a_rollback_to_a_plugin_in_another_folder_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, number) in [("old", 1), ("new", 2)] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        std::fs::write(folder.path().join(name).join("v.wasm"), version(number)).unwrap();
+    }
+    let upstream = Upstream::text("hello");
+    let in_folder = |name: &str| yaml(upstream.address).replace("file:v.wasm", &format!("file:{name}/v.wasm"));
+    let gofe = Gofe::start_in(folder, &in_folder("old"));
+    let mut client = KeepAlive::connect(gofe.address);
+    gofe.write(&in_folder("new"));
+    until_version(&mut client, 2);
+    assert_eq!(gofe.tell("/rollback").status, 200);
+    // Changes are carried out one after another: when this one is answered, whatever followed the rollback is over.
+    assert_eq!(gofe.tell("/rollback?generation=999").status, 404);
+    assert_eq!(client.get("/", &[]).header("x-version"), Some(&*says(1)));
+}
+
+#[test]
 fn the_history_keeps_twenty_and_mistakes_do_not_push_out_what_served() {
     let good = "routes: [{ respond: { status: 200, body: good } }]\n";
     let gofe = Gofe::start("routes: [{ respond: { status: 200, body: first } }]\n");
