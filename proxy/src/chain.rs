@@ -10,6 +10,8 @@ mod filter;
 mod outbound;
 mod pump;
 mod runner;
+#[cfg(test)]
+mod tests;
 mod throttle;
 
 pub use attributes::Attributes;
