@@ -20,13 +20,27 @@ fn begun(gofe: &Gofe, upstream: &RawUpstream) -> (Wire, Wire) {
     (client, connection)
 }
 
-/// Sends SIGTERM and waits until nobody accepts connections any more.
+/// Sends SIGTERM and waits until gofe accepts no connections any more.
 fn drain(gofe: &Gofe) {
     gofe.signal("TERM");
     gofe.logged("gofe drains");
-    while std::net::TcpStream::connect(gofe.address).is_ok() {
+    while listens(gofe) {
         std::thread::yield_now();
     }
+}
+
+/// Whether gofe itself listens on its address. To connect would not tell: another test's gofe may get a port that was
+/// just given back.
+fn listens(gofe: &Gofe) -> bool {
+    const LISTEN: &str = "0A";
+    let sockets = std::fs::read_dir(format!("/proc/{}/fd", gofe.pid())).unwrap();
+    let sockets: Vec<_> = sockets.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()).collect();
+    let port = format!(":{:04X}", gofe.address.port());
+    std::fs::read_to_string("/proc/net/tcp").unwrap().lines().any(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let own = |inode: &str| sockets.iter().any(|socket| socket.as_os_str() == &*format!("socket:[{inode}]"));
+        fields.len() > 9 && fields[1].ends_with(&port) && fields[3] == LISTEN && own(fields[9])
+    })
 }
 
 #[test]
