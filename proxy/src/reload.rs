@@ -13,10 +13,10 @@ use std::time::{Instant, SystemTime};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use crate::config::{Diagnostics, PluginSource};
+use crate::config::{self, Diagnostics};
 use crate::server::WorkerHandle;
 use crate::snapshot::{Builder, Live, PluginState, Resources, Snapshot};
-use crate::source::Bundle;
+use crate::source::{self, Bundle};
 use history::History;
 pub use history::Record;
 pub use listeners::{Bound, Listeners};
@@ -129,14 +129,10 @@ impl Reloader {
     /// The files whose change calls for a reload. Those of a configuration that was refused count too: it is there
     /// that the operator mends what is wrong.
     pub fn files(&self) -> Vec<PathBuf> {
-        let mut files = vec![self.path.clone()];
-        let snapshot = self.live.current();
-        files.extend(snapshot.config().plugins.values().filter_map(|plugin| match &plugin.source {
-            PluginSource::File(path) => Some(path.clone()),
-            PluginSource::Standard(_) => None,
-        }));
-        if let Ok(bundle) = Bundle::read(&self.path) {
-            files.extend(bundle.files());
+        let mut files = source::files(&self.live.current().loaded);
+        files.push(self.path.clone());
+        if let Ok(loaded) = config::load(&self.path) {
+            files.extend(source::files(&loaded));
         }
         files
     }

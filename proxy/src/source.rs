@@ -42,11 +42,6 @@ impl Bundle {
         let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { loaded, code, digest })
     }
-
-    /// The files whose change means that this configuration is to be read again.
-    pub fn files(&self) -> Vec<PathBuf> {
-        files(&self.loaded)
-    }
 }
 
 /// The files that a configuration is read from.

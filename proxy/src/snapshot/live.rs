@@ -1,7 +1,6 @@
 //! The snapshot that serves now, and how workers hold on to it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -98,19 +97,5 @@ impl Pinner {
         while changed.changed().await.is_ok() {
             drop(self.pin());
         }
-    }
-}
-
-impl Live {
-    /// Waits until nobody holds `old` any more, at most `patience`; whether that is so.
-    pub async fn retired(old: &Arc<Snapshot>, patience: Duration) -> bool {
-        let end = tokio::time::Instant::now() + patience;
-        while Arc::strong_count(old) > 1 {
-            if tokio::time::Instant::now() >= end {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        true
     }
 }
