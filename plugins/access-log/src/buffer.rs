@@ -35,25 +35,19 @@ impl Buffer {
     /// Adds bytes as they are.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
-        let (words, rest) = bytes.as_chunks();
-        for word in words {
-            self.put_word(*word);
+        let end = self.length + bytes.len();
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            copy(place, bytes);
+            self.length = end;
         }
-        rest.iter().for_each(|byte| self.put_byte(*byte));
     }
 
     /// Adds the inside of a JSON string (RFC 8259, section 7).
     pub(crate) fn put_json(&mut self, text: &str) {
-        self.reserve(text.len());
-        let (words, rest) = text.as_bytes().as_chunks();
-        for word in words {
-            if is_clean(*word) {
-                self.put_word(*word);
-            } else {
-                word.iter().for_each(|byte| self.put_json_byte(*byte));
-            }
+        if is_clean(text.as_bytes()) {
+            return self.put(text.as_bytes());
         }
-        rest.iter().for_each(|byte| self.put_json_byte(*byte));
+        text.bytes().for_each(|byte| self.put_json_byte(byte));
     }
 
     fn put_json_byte(&mut self, byte: u8) {
@@ -106,13 +100,6 @@ impl Buffer {
         }
     }
 
-    fn put_word(&mut self, word: Word) {
-        if let Some(place) = self.bytes.get_mut(self.length..).and_then(<[u8]>::first_chunk_mut) {
-            *place = word;
-            self.length += word.len();
-        }
-    }
-
     /// Makes room for so many bytes.
     fn reserve(&mut self, more: usize) {
         let needed = self.length + more;
@@ -122,9 +109,49 @@ impl Buffer {
     }
 }
 
-/// Whether no byte of a word has to be escaped in JSON. All eight are looked at together: a byte's highest bit comes out
-/// set where subtracting its bound borrows.
-fn is_clean(word: Word) -> bool {
+/// Copies bytes to a place of the same length, the last word over a part of the one before.
+fn copy(to: &mut [u8], from: &[u8]) {
+    if let (Some(to_last), Some(from_last)) = (to.last_chunk_mut::<8>(), from.last_chunk::<8>()) {
+        *to_last = *from_last;
+        let mut at = 0;
+        while let (Some(to), Some(from)) = (chunk_mut(to, at), chunk(from, at)) {
+            *to = *from;
+            at += size_of::<Word>();
+        }
+    } else if let (Some(to_last), Some(from_last)) = (to.last_chunk_mut::<4>(), from.last_chunk::<4>()) {
+        *to_last = *from_last;
+        if let (Some(to_first), Some(from_first)) = (to.first_chunk_mut::<4>(), from.first_chunk::<4>()) {
+            *to_first = *from_first;
+        }
+    } else {
+        for at in 0..3 {
+            if let (Some(to), Some(from)) = (to.get_mut(at), from.get(at)) {
+                *to = *from;
+            }
+        }
+    }
+}
+
+fn chunk(bytes: &[u8], at: usize) -> Option<&Word> {
+    bytes.get(at..)?.first_chunk()
+}
+
+fn chunk_mut(bytes: &mut [u8], at: usize) -> Option<&mut Word> {
+    bytes.get_mut(at..)?.first_chunk_mut()
+}
+
+/// Whether nothing has to be escaped in JSON.
+fn is_clean(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks();
+    match bytes.last_chunk() {
+        Some(last) => words.iter().all(|word| is_clean_word(*word)) && is_clean_word(*last),
+        None => rest.iter().all(|byte| !matches!(byte, 0..0x20 | b'"' | b'\\')),
+    }
+}
+
+/// Whether that is so for the eight bytes of a word. They are looked at together: a byte's highest bit comes out set
+/// where subtracting its bound borrows.
+fn is_clean_word(word: Word) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHEST: u64 = ONES << 7;
     let word = u64::from_le_bytes(word);
@@ -161,14 +188,25 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_clean_where_each_byte_is() {
+    fn a_text_is_clean_where_each_byte_is() {
         for byte in 0..=255 {
-            for place in 0..8 {
-                let mut word = [b'a'; 8];
-                word[place] = byte;
-                assert_eq!(is_clean(word), !matches!(byte, 0..0x20 | b'"' | b'\\'), "{byte:x} at {place}");
+            for length in 1..20 {
+                for place in 0..length {
+                    let mut text = vec![b'a'; length];
+                    text[place] = byte;
+                    assert_eq!(is_clean(&text), !matches!(byte, 0..0x20 | b'"' | b'\\'), "{byte:x} at {place}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn pieces_of_every_length_are_copied_whole() {
+        let text: Vec<u8> = (b'a'..=b'z').collect();
+        let mut buffer = Buffer::default();
+        (0..=text.len()).for_each(|length| buffer.put(&text[..length]));
+        let expected: Vec<u8> = (0..=text.len()).flat_map(|length| text[..length].to_vec()).collect();
+        assert_eq!(buffer.line(), expected);
     }
 
     #[test]

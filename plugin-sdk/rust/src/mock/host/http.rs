@@ -248,7 +248,7 @@ pub(crate) mod reply {
 
 pub(crate) mod connection {
     use super::*;
-    use crate::bindings::gofe::plugin::connection::{Report, ReportEnds, Summary, Tls};
+    use crate::bindings::gofe::plugin::connection::{Report, Summary, Tls};
     use crate::clock::nanoseconds;
 
     pub(crate) fn client_address() -> String {
@@ -284,24 +284,19 @@ pub(crate) mod connection {
         let summary = summary_so_far();
         let (upstream, endpoint) = upstream().unwrap_or_default();
         let original = with(|state| state.original_target.clone()).unwrap_or_default();
-        let mut texts = String::new();
-        let mut add = |text: &str| {
-            texts.push_str(text);
-            u32::try_from(texts.len()).unwrap_or(u32::MAX)
-        };
-        let ends = ReportEnds {
-            client_address: add(&client_address()),
-            route: add(&route()),
-            method: add(&request::method()),
-            scheme: add(&request::scheme()),
-            authority: add(&request::authority()),
-            path_with_query: add(&request::path_with_query()),
-            original_path_with_query: add(&original),
-            http_version: add(&http_version()),
-            upstream: add(&upstream),
-            endpoint: add(&endpoint),
-            error: add(summary.error.as_deref().unwrap_or_default()),
-        };
+        let texts = [
+            client_address(),
+            route(),
+            request::method(),
+            request::scheme(),
+            request::authority(),
+            request::path_with_query(),
+            original,
+            http_version(),
+            upstream,
+            endpoint,
+            summary.error.unwrap_or_default(),
+        ];
         Report {
             time: crate::host::clock::now(),
             duration: summary.duration,
@@ -310,8 +305,7 @@ pub(crate) mod connection {
             response_bytes: summary.response_bytes,
             status: response::status(),
             client_port: client_port(),
-            texts,
-            ends,
+            texts: texts.map(|text| text + "\n").concat(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `gofe:plugin/connection.report-so-far`: the request in one look.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,26 +11,6 @@ use super::connection::version;
 use super::request::{scheme, target};
 use super::{Guest, Interface};
 use crate::chain::State;
-
-#[derive(ComponentType, Lower, Default)]
-#[component(record)]
-struct Ends {
-    #[component(name = "client-address")]
-    client_address: u32,
-    route: u32,
-    method: u32,
-    scheme: u32,
-    authority: u32,
-    #[component(name = "path-with-query")]
-    path_with_query: u32,
-    #[component(name = "original-path-with-query")]
-    original_path_with_query: u32,
-    #[component(name = "http-version")]
-    http_version: u32,
-    upstream: u32,
-    endpoint: u32,
-    error: u32,
-}
 
 #[derive(ComponentType, Lower, Default)]
 #[component(record)]
@@ -46,41 +27,44 @@ struct Report {
     #[component(name = "client-port")]
     client_port: u16,
     texts: String,
-    ends: Ends,
-}
-
-/// Texts, one behind the other.
-struct Texts(String);
-
-impl Texts {
-    /// Adds a text, and says where it ends. A head has a limit far below 4 GiB, and so have these.
-    fn add(&mut self, text: &str) -> u32 {
-        self.0.push_str(text);
-        self.0.len() as u32
-    }
 }
 
 /// About how long the texts are; more makes the string grow.
 const USUAL: usize = 384;
 
+/// The texts, each with a line feed behind it.
+fn texts(state: &State) -> String {
+    let (upstream, endpoint) = state.summary.upstream.as_ref().map_or(("", ""), |(name, endpoint)| (name, endpoint));
+    let (route, upstream) = (one_line(&state.route), one_line(upstream));
+    let all = [
+        &*state.client.ip,
+        &*route,
+        state.request.method.as_str(),
+        scheme(state),
+        state.host(),
+        target(&state.request.uri),
+        state.original_uri.as_ref().map_or("", target),
+        version(state.request.version),
+        &*upstream,
+        endpoint,
+        state.summary.error.unwrap_or_default(),
+    ];
+    let mut texts = String::with_capacity(USUAL);
+    for text in all {
+        texts.push_str(text);
+        texts.push('\n');
+    }
+    texts
+}
+
+/// A name of the configuration, which may hold anything.
+fn one_line(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte == b'\n') { Cow::Owned(name.replace('\n', " ")) } else { Cow::Borrowed(name) }
+}
+
 impl From<&State> for Report {
     fn from(state: &State) -> Self {
         let summary = &state.summary;
-        let (upstream, endpoint) = summary.upstream.as_ref().map_or(("", ""), |(name, endpoint)| (name, endpoint));
-        let mut texts = Texts(String::with_capacity(USUAL));
-        let ends = Ends {
-            client_address: texts.add(&state.client.ip),
-            route: texts.add(&state.route),
-            method: texts.add(state.request.method.as_str()),
-            scheme: texts.add(scheme(state)),
-            authority: texts.add(state.host()),
-            path_with_query: texts.add(target(&state.request.uri)),
-            original_path_with_query: texts.add(state.original_uri.as_ref().map_or("", target)),
-            http_version: texts.add(version(state.request.version)),
-            upstream: texts.add(upstream),
-            endpoint: texts.add(endpoint),
-            error: texts.add(summary.error.unwrap_or_default()),
-        };
         let duration = summary.duration.unwrap_or_else(|| summary.started.elapsed());
         Self {
             time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64,
@@ -90,8 +74,7 @@ impl From<&State> for Report {
             response_bytes: summary.response_bytes,
             status: state.response.as_ref().map_or(0, |response| response.status.as_u16()),
             client_port: state.client.address.port(),
-            texts: texts.0,
-            ends,
+            texts: texts(state),
         }
     }
 }
