@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     BodyPolicy, Chain, Client, Directory, Exchange, Fault, FaultKind, Filter, Hand, Interest, Outcome, Overflow, Phase,
@@ -146,6 +146,21 @@ async fn a_fault_that_fails_open_takes_the_step_out_of_this_request_alone() {
         let expected = ALL.into_iter().filter(|call| !call.starts_with("b ") || call.ends_with("request-headers"));
         assert_eq!((status, calls), (200, expected.map(str::to_owned).collect()));
     }
+}
+
+#[test]
+fn prepared_fields_are_on_every_response_and_the_last_one_counts() {
+    let (name, value) = (HeaderName::from_static("x-quota"), HeaderValue::from_static);
+    let mut exchange = exchange();
+    assert_eq!(exchange.prepared.put(name.clone(), value("7")), None);
+    assert_eq!(exchange.prepared.put(name.clone(), value("5")), Some((name.clone(), value("7"))));
+    let mut parts = http::Response::new(()).into_parts().0;
+    parts.headers.insert(name.clone(), value("the upstream's"));
+    exchange.begin_response(parts);
+    assert!(!exchange.may_prepare());
+    assert_eq!(exchange.response.as_ref().unwrap().headers[&name], "5");
+    exchange.set_response(Reply::plain(StatusCode::IM_A_TEAPOT));
+    assert_eq!(exchange.response.as_ref().unwrap().headers[&name], "5");
 }
 
 #[tokio::test]

@@ -43,6 +43,16 @@ fn a_line_has_the_documented_fields() {
 }
 
 #[test]
+fn a_rewritten_path_is_known_as_the_client_wrote_it() {
+    let plugins = "  log: { source: std:access-log, config: { template: '$path_with_query $original_path $original_path_with_query' } }
+  router: { source: std:router, config: { rules: [{ when: { path-prefix: /old/ }, rewrite: { prefix: /old, to: /new } }] } }";
+    let mut gofe = Gofe::start(&chain("log, router", plugins));
+    get(gofe.address, "/old/a?b=c", &[]);
+    get(gofe.address, "/kept?d", &[]);
+    assert_eq!(written(&mut gofe, "stdout"), "/new/a?b=c /old/a /old/a?b=c\n/kept?d /kept /kept?d\n");
+}
+
+#[test]
 fn renamed_fields_go_to_a_file() {
     let plugins = "  key: { source: std:api-key, config: { keys: { k: alice } } }
   log:

@@ -36,6 +36,34 @@ fn clients_see_their_quota() {
 }
 
 #[test]
+fn the_tightest_quota_is_on_whatever_answers() {
+    let plugins = "  wide: { source: std:rate-limit, config: { rate: 1/h, burst: 50 } }
+  narrow: { source: std:rate-limit, config: { rate: 1/h, burst: 2 } }
+  wider: { source: std:rate-limit, config: { rate: 1/h, burst: 60 } }
+  key: { source: std:api-key, config: { keys: { k: alice } } }";
+    let gofe = Gofe::start(&chain("wide, narrow, wider, key", plugins));
+    let passed = get(gofe.address, "/", &[("x-api-key", "k")]);
+    assert_eq!(
+        (passed.status, number(&passed, "ratelimit-limit"), number(&passed, "ratelimit-remaining")),
+        (200, 2, 1)
+    );
+    let unauthorised = get(gofe.address, "/", &[]);
+    assert_eq!((unauthorised.status, number(&unauthorised, "ratelimit-remaining")), (401, 0));
+    let refused = get(gofe.address, "/", &[("x-api-key", "k")]);
+    assert_eq!(
+        (refused.status, number(&refused, "ratelimit-limit"), number(&refused, "ratelimit-remaining")),
+        (429, 2, 0)
+    );
+    let limits = refused.head.to_ascii_lowercase().matches("ratelimit-limit:").count();
+    assert_eq!(limits, 1, "{}", refused.head);
+
+    let unreachable = chain("limit", "  limit: { source: std:rate-limit, config: { rate: 1/h, burst: 5 } }");
+    let gofe = Gofe::start(&unreachable.replace("demo: { builtin: echo }", "demo: { endpoints: [127.0.0.1:1] }"));
+    let failed = get(gofe.address, "/", &[]);
+    assert_eq!((failed.status, number(&failed, "ratelimit-remaining")), (502, 4));
+}
+
+#[test]
 fn a_sliding_window_has_no_burst_and_its_refusals_do_not_count() {
     let gofe = limited("{ rate: 5/d, algorithm: sliding-window }");
     assert_eq!(passed(&gofe, 20, &[]), 5);

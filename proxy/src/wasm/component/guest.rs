@@ -32,7 +32,16 @@ impl Guest {
     pub(super) fn new(env: Arc<Env>, clock: Arc<super::super::engine::Clock>, wasi: bool) -> Self {
         let memory = MemoryCap::new(env.limits.memory);
         let wasi = wasi.then(|| Box::new((empty_world(&env.name), ResourceTable::new())));
-        Self { env, state: None, budget: Budget::default(), memory, clock, wasi, configuring: true, names: Default::default() }
+        Self {
+            env,
+            state: None,
+            budget: Budget::default(),
+            memory,
+            clock,
+            wasi,
+            configuring: true,
+            names: Default::default(),
+        }
     }
 }
 

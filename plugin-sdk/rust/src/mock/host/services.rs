@@ -204,6 +204,7 @@ pub(crate) mod outbound {
         with(|state| state.http_granted.iter().any(granted))
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is the signature of the bindings")]
     pub(crate) fn send(request: outbound::OutgoingRequest<'_>) -> Result<IncomingResponse, OutboundError> {
         let uri = request.uri;
         if authority(uri).is_none() {

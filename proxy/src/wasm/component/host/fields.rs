@@ -176,13 +176,10 @@ pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Resul
             }),))
         },
     )?;
-    interface.func_wrap(
-        "remove-header",
-        move |mut cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| -> Edited {
-            let change = change(&mut cx, &name, None)?;
-            Ok((change.and_then(|change| Ok(apply(cx.data_mut().fields_mut(side)?, change))),))
-        },
-    )?;
+    interface.func_wrap("remove-header", move |mut cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| -> Edited {
+        let change = change(&mut cx, &name, None)?;
+        Ok((change.and_then(|change| Ok(apply(cx.data_mut().fields_mut(side)?, change))),))
+    })?;
     interface.func_wrap(
         "set-headers",
         move |mut cx: StoreContextMut<'_, Guest>, (list,): (Vec<(WasmStr, Option<WasmList<u8>>)>,)| -> Edited {

@@ -48,9 +48,7 @@ fn link_reading(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func_wrap("method", |cx: StoreContextMut<'_, Guest>, (): ()| {
         Ok((text(&cx, |state| state.request.method.as_str()),))
     })?;
-    interface.func_wrap("scheme", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((text(&cx, |state| scheme(state)),))
-    })?;
+    interface.func_wrap("scheme", |cx: StoreContextMut<'_, Guest>, (): ()| Ok((text(&cx, |state| scheme(state)),)))?;
     interface.func_wrap("authority", |cx: StoreContextMut<'_, Guest>, (): ()| Ok((text(&cx, State::host),)))?;
     interface.func_wrap("path-with-query", |cx: StoreContextMut<'_, Guest>, (): ()| {
         Ok((text(&cx, |state| target(&state.request.uri)),))
