@@ -24,6 +24,7 @@ use super::watch::{Waiting, Watch};
 use super::worker::Worker;
 use crate::chain::Client;
 use crate::config::Config;
+use crate::net::Batched;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -37,7 +38,7 @@ pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: Socke
     let pin = worker.pinner.pin();
     let config = pin.config();
     let watch = Arc::new(Watch::new());
-    let mut socket = Socket { stream, prefix: Bytes::new(), watch: watch.clone() };
+    let mut socket = Socket { stream: Batched::new(stream), prefix: Bytes::new(), watch: watch.clone() };
     let client = Arc::new(Client::new(worker.index, address, None));
     let served = match socket.detect(&worker, config).await {
         Ok(Some(Version::Http1)) => http1(&worker, socket, client, config, &watch).await,
@@ -182,7 +183,7 @@ async fn drive<C: Future<Output = Result<(), hyper::Error>> + Unpin>(
 
 /// A client's socket: bytes that were read to find out the version come first.
 struct Socket {
-    stream: TcpStream,
+    stream: Batched<TcpStream>,
     prefix: Bytes,
     watch: Arc<Watch>,
 }
@@ -198,7 +199,7 @@ impl Socket {
                 read = self.stream.read_buf(&mut buffer) => read?,
                 () = tokio::time::sleep(patience) => {
                     if !buffer.is_empty() {
-                        self.stream.write_all(REQUEST_TIMEOUT).await?;
+                        self.stream.get_mut().write_all(REQUEST_TIMEOUT).await?;
                     }
                     return Ok(None);
                 }

@@ -22,6 +22,7 @@ use super::message;
 use super::slot::{Failure, Flight, Slot};
 use super::upload::Watch;
 use crate::http::{Body, BodyError};
+use crate::net::Batched;
 
 /// The most bytes of a response's header section, and of what is read ahead of a slow client.
 const BUFFER: usize = 64 << 10;
@@ -29,7 +30,7 @@ const BUFFER: usize = 64 << 10;
 /// How often unused connections are looked at, to close those that the endpoint has closed.
 const LOOK: Duration = Duration::from_secs(5);
 
-type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
+type Connection = http1::Connection<TokioIo<Batched<TcpStream>>, Body>;
 
 /// A connection: where requests go in, and what drives it.
 ///
@@ -176,7 +177,7 @@ async fn open(slot: &Slot) -> Result<Link, super::Error> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER).max_header_size(BUFFER);
     let (sender, connection) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
+        builder.handshake(TokioIo::new(Batched::new(stream))).await.map_err(|error| slot.explain(error, &Watch::default()))?;
     Ok(Link { sender, driver: Driver::Holder(Box::new(connection)) })
 }
 
