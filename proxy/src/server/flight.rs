@@ -72,9 +72,12 @@ impl Drop for Flight {
         let hand = std::mem::replace(&mut self.hand, Hand::empty());
         let pin = self.pin.clone();
         let chain = chain.clone();
-        self.worker.shared.spawn(async move {
+        // A request that is dropped because its runtime ends has nobody left to run the task.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let count = self.worker.shared.task();
+        runtime.spawn(async move {
             last.complete(&chain, hand).await;
-            drop(pin);
+            drop((pin, count));
         });
     }
 }
