@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measurements.
 
+pub(crate) mod instructions;
+
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
@@ -18,6 +20,8 @@ pub(crate) enum Bench {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Count the instructions of requests and of plugins' work, and compare them with benches/instructions.json.
+    Instructions(instructions::Options),
 }
 
 /// Runs a measurement.
@@ -29,5 +33,6 @@ pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
             }
             process::run(workspace.cargo().args(["bench", "--locked", "--package", PACKAGE, "--"]).args(arguments))
         }
+        Bench::Instructions(options) => instructions::run(workspace, options).map(|outcome| outcome.tell()),
     }
 }

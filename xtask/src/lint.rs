@@ -75,8 +75,9 @@ fn report(mut findings: Vec<Finding>) -> Result<()> {
 fn wasm_clippy(workspace: &Workspace) -> Result<()> {
     setup::targets(workspace)?;
     for target in [WASM, WASI] {
-        let modules =
-            ["plugins", "examples/plugins", "tests/guests"].map(|folder| workspace.modules_in(folder)).concat();
+        let modules = ["plugins", "examples/plugins", "tests/guests", "benches/plugins"]
+            .map(|folder| workspace.modules_in(folder))
+            .concat();
         let names: Vec<_> = modules.iter().filter(|package| package.wasm_target == target).map(|p| &p.name).collect();
         if names.is_empty() {
             continue;
