@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::functions::Functions;
+
 /// The time between two epoch ticks: how long a guest runs before it lets others on its worker run.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 /// How many ticks without a running guest before the clock goes to sleep.
@@ -29,6 +31,7 @@ pub struct EngineError(wasmtime::Error);
 pub struct Engine {
     inner: wasmtime::Engine,
     clock: Arc<Clock>,
+    functions: Arc<Functions>,
 }
 
 impl Engine {
@@ -37,9 +40,12 @@ impl Engine {
     /// # Errors
     /// When the address space for the instance pool cannot be reserved, or the machine's processor has no compiler.
     pub fn new() -> Result<Self, EngineError> {
-        let inner = wasmtime::Engine::new(&config()).map_err(EngineError)?;
+        let functions = Arc::new(Functions::default());
+        let mut config = config();
+        config.enable_incremental_compilation(functions.clone()).map_err(EngineError)?;
+        let inner = wasmtime::Engine::new(&config).map_err(EngineError)?;
         let clock = Clock::start(inner.clone());
-        Ok(Self { inner, clock })
+        Ok(Self { inner, clock, functions })
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -48,6 +54,15 @@ impl Engine {
 
     pub(super) fn clock(&self) -> &Arc<Clock> {
         &self.clock
+    }
+
+    pub(super) fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// Forgets what is kept of plugins that are gone, to compile their next version sooner.
+    pub fn keep_only(&self, exists: impl Fn(&str) -> bool) {
+        self.functions.keep_only(exists);
     }
 }
 
