@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measurements.
 
+mod peers;
+
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
@@ -18,6 +20,8 @@ pub(crate) enum Bench {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// gofe beside nginx, HAProxy, Envoy, Traefik and Caddy, which are installed when missing. Needs Linux.
+    Peers(peers::Options),
 }
 
 /// Runs a measurement.
@@ -29,5 +33,6 @@ pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
             }
             process::run(workspace.cargo().args(["bench", "--locked", "--package", PACKAGE, "--"]).args(arguments))
         }
+        Bench::Peers(options) => peers::run(workspace, options),
     }
 }
