@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::config::{self, Parts, Place};
 use super::interrupt::Interrupt;
@@ -126,7 +126,7 @@ impl Contest<'_> {
             // What any gofe can do, this one must accept.
             return Err(match protocol.tls {
                 true => Absent::NotSupported(reason),
-                false => Absent::Failed(anyhow::anyhow!("gofe does not accept its configuration:\n{reason}")),
+                false => Absent::Failed(anyhow!("gofe does not accept its configuration:\n{reason}")),
             });
         }
         let cpus = if workers > 1 { BOTH_CPUS } else { PROXY_CPU };
@@ -181,7 +181,7 @@ impl Contest<'_> {
         let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
         let port = upstream.local_addr().context("the upstream's address")?.port();
         let (running, target) = self.start(subject, 1, port, Scenario::Memory.protocol())?;
-        drop(memory::at_once(target.port, 1, &upstream, self.interrupt)?);
+        memory::first(target.port, &upstream, self.interrupt)?;
         let grow = || memory::at_once(target.port, self.idle, &upstream, self.interrupt);
         Ok(self.growth(&running, AT_ONCE, grow)?.0)
     }

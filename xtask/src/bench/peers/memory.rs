@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::interrupt::Interrupt;
 
@@ -35,6 +35,20 @@ pub(super) fn in_turn(port: u16, count: usize, interrupt: &Interrupt) -> Result<
     Ok(connections)
 }
 
+/// One request, as soon as the subject forwards it: some listen before they know where to.
+pub(super) fn first(port: u16, upstream: &TcpListener, interrupt: &Interrupt) -> Result<()> {
+    thread::scope(|scope| {
+        let answers = scope.spawn(|| answer_together(upstream, 1, interrupt));
+        let forwarded = interrupt.until(Instant::now() + ANSWER, || {
+            let mut connection = connect(port)?;
+            connection.write_all(REQUEST)?;
+            Ok(answer(&mut connection).ok().filter(|status| *status == 200))
+        })?;
+        answers.join().map_err(|_| anyhow!("the upstream failed"))??;
+        forwarded.map(drop).context("the subject forwards nothing")
+    })
+}
+
 /// Opens all connections, sends a request on each and lets the upstream answer when it has all requests.
 pub(super) fn at_once(port: u16, count: usize, upstream: &TcpListener, interrupt: &Interrupt) -> Result<Connections> {
     thread::scope(|scope| {
@@ -43,7 +57,7 @@ pub(super) fn at_once(port: u16, count: usize, upstream: &TcpListener, interrupt
         for connection in &mut open {
             connection.write_all(REQUEST)?;
         }
-        answers.join().map_err(|_| anyhow::anyhow!("the upstream failed"))??;
+        answers.join().map_err(|_| anyhow!("the upstream failed"))??;
         let mut connections = Connections { open: Vec::with_capacity(count), failed: 0 };
         for connection in open {
             interrupt.check()?;
