@@ -9,7 +9,7 @@ mod nginx;
 mod traefik;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -80,6 +80,21 @@ impl Place<'_> {
         Ok(command)
     }
 
+    /// `gofe check` on the configuration that `command` runs: why gofe cannot do what the scenario asks.
+    pub(super) fn refused_by_gofe(&self, command: &Command) -> Option<String> {
+        let mut check = Command::new(&self.parts.gofe);
+        check.arg("check").args(command.get_args().skip(1));
+        match check.output() {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => {
+                let folder = format!("{}/", self.folder.display());
+                let text = [output.stderr, output.stdout].concat();
+                Some(String::from_utf8_lossy(&text).replace(&folder, "").trim_end().to_owned())
+            }
+            Err(error) => Some(format!("it could not be started: {error}")),
+        }
+    }
+
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let file = self.folder.join(name);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -94,15 +109,4 @@ impl Place<'_> {
 /// A text, when it is wanted.
 fn when(wanted: bool, text: impl FnOnce() -> String) -> String {
     if wanted { text() } else { String::new() }
-}
-
-/// `gofe check` on the configuration that `command` runs: why gofe cannot do what the scenario asks.
-pub(super) fn refused_by_gofe(gofe: &Path, command: &Command) -> Option<String> {
-    let mut check = Command::new(gofe);
-    check.arg("check").args(command.get_args().skip(1));
-    match check.output() {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()),
-        Err(error) => Some(format!("{} could not be started: {error}", gofe.display())),
-    }
 }

@@ -75,7 +75,8 @@ impl Contest<'_> {
         for (subject, workers) in each {
             runners.push(self.runner(subject, workers, upstream, scenario.protocol())?);
         }
-        for _ in 0..self.rounds {
+        for round in 1..=self.rounds {
+            eprintln!("round {round} of {}", self.rounds);
             for runner in &mut runners {
                 runner.round(|target| self.sample(scenario, target), self.interrupt)?;
             }
@@ -97,7 +98,8 @@ impl Contest<'_> {
         let started = self.start(subject, workers, upstream, protocol).and_then(|(running, target)| {
             probe::check(target.port, protocol, subject.filters(), self.interrupt)
                 .with_context(|| format!("the output of {}:\n{}", subject.name(), running.last_lines()))?;
-            load::closed(target, Load { seconds: WARM_UP, ..self.load }, self.interrupt)?;
+            // Some answer nothing within that time; the rounds will tell.
+            let _ = load::closed(target, Load { seconds: WARM_UP, ..self.load }, self.interrupt);
             running.freeze();
             Ok((running, target))
         });
@@ -121,12 +123,12 @@ impl Contest<'_> {
         let place = Place { parts: self.parts, folder, port, upstream, workers, protocol };
         let command = place.command(subject)?;
         if subject.product() == Product::Gofe
-            && let Some(reason) = config::refused_by_gofe(&self.parts.gofe, &command)
+            && let Some(reason) = place.refused_by_gofe(&command)
         {
             // What any gofe can do, this one must accept.
-            return Err(match protocol.tls {
-                true => Absent::NotSupported(reason),
-                false => Absent::Failed(anyhow!("gofe does not accept its configuration:\n{reason}")),
+            return Err(match (protocol.tls, reason.lines().next()) {
+                (true, Some(first)) => Absent::NotSupported(first.to_owned()),
+                _ => Absent::Failed(anyhow!("gofe does not accept its configuration:\n{reason}")),
             });
         }
         let cpus = if workers > 1 { BOTH_CPUS } else { PROXY_CPU };

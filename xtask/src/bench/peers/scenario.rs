@@ -75,11 +75,8 @@ const OPEN: [Column; 5] = [
     column(P99, "p99 ms", 2),
     column(P999, "p99.9 ms", 2),
 ];
-const MEMORY: [Column; 3] = [
-    column(IN_TURN, "KiB, one after the other", 1),
-    column(AT_ONCE, "KiB, all at once", 1),
-    column(RESIDENT, "process MiB", 1),
-];
+const MEMORY: [Column; 3] =
+    [column(IN_TURN, "KiB in turn", 1), column(AT_ONCE, "KiB at once", 1), column(RESIDENT, "process MiB", 1)];
 const SCALING: [Column; 3] =
     [column(CPU, "CPU µs", 1), column(RATE, "requests/s", 0), column(SPEEDUP, "× one worker", 2)];
 

@@ -73,8 +73,8 @@ fn about(kind: Scenario) -> &'static str {
              flight at most. Times are of h2load's log; the ratios are those of the 99th percentile."
         }
         Scenario::Memory => {
-            "Growth of the resident set by idle keep-alive connections, each of which has had a request: opened one \
-             after the other, each answered before the next; or all in flight at once, held by an upstream that answers \
+            "Growth of the resident set by idle keep-alive connections, each of which has had a request: opened in \
+             turn, each answered before the next; or all in flight at once, held by an upstream that answers \
              when it has them all, and then closes its own connections. Each way has a fresh process. The last figure is \
              the process after its first requests. One run each."
         }

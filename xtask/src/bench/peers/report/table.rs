@@ -83,7 +83,7 @@ impl super::Row {
 /// Which figures are compared, the heading, and with whom.
 fn ratios(kind: Scenario) -> Vec<(&'static str, String, Subject)> {
     let keys: &[(&str, &str)] = match kind {
-        Scenario::Memory => &[(IN_TURN, ", one after the other"), (AT_ONCE, ", all at once")],
+        Scenario::Memory => &[(IN_TURN, " in turn"), (AT_ONCE, " at once")],
         _ => &[(kind.key(), "")],
     };
     let peers = [("× nginx", Subject::Nginx), ("× Envoy", Subject::Envoy)];
