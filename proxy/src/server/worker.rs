@@ -52,6 +52,11 @@ impl Shared {
         }
     }
 
+    /// Whether gofe drains.
+    pub(super) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
     /// Runs a task on this worker that the drain waits for.
     pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         // A request that is dropped because its runtime ends has nobody left to run the task.
