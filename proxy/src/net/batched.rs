@@ -27,6 +27,11 @@ impl<S> Batched<S> {
         Self { stream, turn: false }
     }
 
+    /// The stream, for what does not write.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     /// The stream, for what need not wait.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.stream

@@ -24,7 +24,7 @@ pub(super) struct Flight {
     /// The route, as an index into the snapshot's.
     pub(super) route: usize,
     pub(super) hand: Hand,
-    watch: Arc<Watch>,
+    pub(super) watch: Arc<Watch>,
     started: Instant,
     /// The status of the response; 0 while there is none.
     pub(super) status: u16,

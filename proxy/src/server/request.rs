@@ -117,7 +117,7 @@ impl Flight {
         }
         let bytes = Arc::new(AtomicU64::new(0));
         self.hand.lock().await.summary.request_bytes = Some(bytes.clone());
-        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes)))
+        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes, self.watch.upload())))
     }
 
     async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {

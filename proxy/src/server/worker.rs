@@ -52,6 +52,11 @@ impl Shared {
         }
     }
 
+    /// Whether gofe drains.
+    pub(super) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
     /// Counts a task that the drain waits for, while what is returned lives.
     pub(super) fn task(self: &Arc<Self>) -> Count {
         Count::new(self.clone(), |shared| &shared.tasks)
