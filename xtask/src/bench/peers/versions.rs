@@ -12,8 +12,9 @@ use crate::workspace::Workspace;
 /// The versions of these products and of the load generators.
 pub(super) fn of(workspace: &Workspace, parts: &Parts, products: &[Product]) -> BTreeMap<String, String> {
     let tool = |name| install::find(name).unwrap_or_else(|| PathBuf::from(name));
-    let mut versions: BTreeMap<String, String> =
-        ["wrk", "h2load"].map(|name| (name.to_owned(), ask(&tool(name), "--version"))).into();
+    let mut versions: BTreeMap<String, String> = [("wrk", "-v"), ("h2load", "--version")]
+        .map(|(name, question)| (name.to_owned(), ask(&tool(name), question)))
+        .into();
     for product in products {
         let wheel = || parts.wheels.join(product.name());
         let version = match product {
