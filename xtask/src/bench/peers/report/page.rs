@@ -49,6 +49,9 @@ fn section(measured: &Measured) -> String {
         text += "\nWhat one filter adds, the median of the differences in each round:\n\n";
         text += &added.markdown();
     }
+    if let Some(percent) = measured.others_percent() {
+        text += &format!("\nOther work took at most {percent:.0} % of the proxy's processor in any round.\n");
+    }
     let versions: Vec<_> = measured.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let machine = &measured.machine;
     text += &format!(
