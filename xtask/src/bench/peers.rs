@@ -39,6 +39,8 @@ use crate::workspace::Workspace;
 const PROXY_CPU: &str = "0";
 const LOAD_CPU: &str = "1";
 const BOTH_CPUS: &str = "0,1";
+/// How much of the proxy's processor may go to others before the figures are doubtful.
+const QUIET_PERCENT: f64 = 5.0;
 
 /// What to measure, and how.
 #[derive(Debug, Args)]
@@ -161,6 +163,11 @@ fn print(scenario: Scenario, measured: &Measured) {
     let added = report::marginal(measured);
     if scenario == Scenario::Throughput && !added.is_empty() {
         println!("What one filter adds\n{}", added.text());
+    }
+    if let Some(percent) = measured.others_percent().filter(|percent| *percent > QUIET_PERCENT) {
+        println!(
+            "Not a quiet machine: other work took {percent:.0} % of the proxy's processor in one of the rounds.\n"
+        );
     }
     for row in &measured.rows {
         if let Some(reason) = row.error.as_ref().or(row.not_supported.as_ref()) {

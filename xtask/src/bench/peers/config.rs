@@ -9,7 +9,7 @@ mod nginx;
 mod traefik;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -72,24 +72,27 @@ impl Place<'_> {
             Product::Caddy => caddy::command(self),
             Product::Gofe => gofe::command(self, filters),
         }?;
-        command.env("GOMAXPROCS", self.workers.to_string());
-        // Nothing is left in the user's folders.
-        for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"] {
-            command.env(variable, &self.folder);
-        }
+        command.env("GOMAXPROCS", self.workers.to_string()).envs(self.home());
         Ok(command)
     }
 
-    /// `gofe check` on the configuration that `command` runs: why gofe cannot do what the scenario asks.
+    /// Nothing is left in the user's folders.
+    fn home(&self) -> [(&'static str, &Path); 3] {
+        ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"].map(|variable| (variable, self.folder.as_path()))
+    }
+
+    /// `gofe check` on the configuration that `command` runs: why gofe cannot do what the scenario asks. It
+    /// also fills the cache of compiled plugins, so that the process that is measured does not compile.
     pub(super) fn refused_by_gofe(&self, command: &Command) -> Option<String> {
         let mut check = Command::new(&self.parts.gofe);
-        check.arg("check").args(command.get_args().skip(1));
+        check.arg("check").args(command.get_args().skip(1)).envs(self.home());
         match check.output() {
             Ok(output) if output.status.success() => None,
             Ok(output) => {
                 let folder = format!("{}/", self.folder.display());
                 let text = [output.stderr, output.stdout].concat();
-                Some(String::from_utf8_lossy(&text).replace(&folder, "").trim_end().to_owned())
+                let text = String::from_utf8_lossy(&text).replace(&folder, "");
+                Some(text.trim_start_matches("error: ").trim_end().to_owned())
             }
             Err(error) => Some(format!("it could not be started: {error}")),
         }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::interrupt::Interrupt;
-use super::scenario::{CPU, P50, P99, P999, Protocol, RATE};
-use super::usage::Time;
-use super::{LOAD_CPU, process};
+use super::scenario::{CPU, OTHERS, P50, P99, P999, Protocol, RATE};
+use super::usage::{self, Time};
+use super::{LOAD_CPU, PROXY_CPU, process};
 
 /// Figures by the keys of [`super::scenario`].
 pub(super) type Figures = BTreeMap<String, f64>;
@@ -115,11 +115,14 @@ fn sample(
     parse: impl Fn(&str) -> Result<Requests>,
 ) -> Result<Sample> {
     let limit = Duration::from_secs(load.seconds.into()) + SPARE;
-    let (before, start) = (Time::of(target.pid)?, Instant::now());
+    let (before, busy, start) = (Time::of(target.pid)?, usage::busy(PROXY_CPU)?, Instant::now());
     let text = process::output(name, command, LOAD_CPU, limit, interrupt)?;
     let (used, took) = (Time::of(target.pid)?.since(&before), start.elapsed());
+    let others = usage::busy(PROXY_CPU)?.saturating_sub(busy).saturating_sub(used);
     let requests = parse(&text).with_context(|| format!("what {name} printed:\n{text}"))?;
-    Ok(requests.into_sample(used, took.min(Duration::from_secs(load.seconds.into()))))
+    let mut sample = requests.into_sample(used, took.min(Duration::from_secs(load.seconds.into())));
+    sample.figures.insert(OTHERS.into(), others.as_secs_f64() / took.as_secs_f64() * 100.0);
+    Ok(sample)
 }
 
 /// What a generator says.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::load::{Figures, Sample};
 use super::machine::Machine;
-use super::scenario::{CPU, SPEEDUP, Scenario};
+use super::scenario::{CPU, OTHERS, SPEEDUP, Scenario};
 use super::subject::Subject;
 use crate::workspace::Workspace;
 
@@ -114,6 +114,13 @@ impl Measured {
     /// Which scenario it is; none when the file is of another version of this program.
     fn kind(&self) -> Option<Scenario> {
         Scenario::from_str(&self.scenario, false).ok()
+    }
+
+    /// The most of the proxy's processor that went to others in any round, in percent: how far the machine was from
+    /// quiet. Two workers have two processors, of which this looks at one only.
+    pub(super) fn others_percent(&self) -> Option<f64> {
+        let rounds = self.rows.iter().filter(|row| row.workers == 1).flat_map(|row| &row.rounds);
+        rounds.filter_map(|round| round.get(OTHERS).copied()).reduce(f64::max)
     }
 
     /// What several workers bring: with `n` of them and no more processors than those, throughput grows by `n` times

@@ -65,6 +65,8 @@ pub(super) const AT_ONCE: &str = "kib_per_connection_at_once";
 pub(super) const RESIDENT: &str = "resident_mib";
 /// How much more a processor's time brings: twice the CPU time of one worker over that of two.
 pub(super) const SPEEDUP: &str = "speedup";
+/// Percent of the proxy's processor that went to others meanwhile.
+pub(super) const OTHERS: &str = "others_percent";
 
 const CLOSED: [Column; 4] =
     [column(CPU, "CPU µs", 1), column(RATE, "requests/s", 0), column(P50, "p50 ms", 2), column(P99, "p99 ms", 2)];

@@ -46,6 +46,11 @@ impl Time {
     }
 }
 
+/// How long a processor has worked up to now, for whomever, or was taken away by the hypervisor.
+pub(super) fn busy(cpu: &str) -> Result<Duration> {
+    parse_busy(&read("/proc/stat")?, cpu).map(|ticks| TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
+}
+
 /// Resident memory of a process and its descendants, in KiB.
 pub(super) fn resident_kib(pid: u32) -> Result<u64> {
     descendants(pid).into_iter().map(|pid| parse_resident(&read(&format!("/proc/{pid}/status"))?)).sum()
@@ -83,6 +88,14 @@ fn parse_stat(text: &str) -> Result<u64> {
     parse().with_context(|| format!("not what /proc/PID/stat has: {text}"))
 }
 
+/// All of a processor's line in /proc/stat but `idle`, `iowait`, and the guests' time, which is in the others.
+fn parse_busy(text: &str, cpu: &str) -> Result<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu")?.strip_prefix(cpu)?.strip_prefix(' '));
+    let line = line.with_context(|| format!("/proc/stat has no cpu{cpu}"))?;
+    let ticks = line.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>()?;
+    Ok(ticks.iter().enumerate().filter(|(index, _)| [0, 1, 2, 5, 6, 7].contains(index)).map(|(_, ticks)| ticks).sum())
+}
+
 /// The first number: nanoseconds on a processor.
 fn parse_schedstat(text: &str) -> Result<u64> {
     let first = text.split_whitespace().next().and_then(|number| number.parse().ok());
@@ -106,6 +119,15 @@ mod tests {
                     10514432 1679 18446744073709551615 94803011530752 94803012314225 140733476313136 0 0 0 0 1073745920";
         assert_eq!(parse_stat(stat).unwrap(), 11_254);
         assert!(parse_stat("30827 (rustc").is_err());
+    }
+
+    #[test]
+    fn a_processor_is_busy_when_it_does_not_idle() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 685500 67198 121256 677368 1010 3 33634 829 11 0\n\
+                    cpu10 1 2 3 4 5 6 7 8 9 10\nintr 1\n";
+        assert_eq!(parse_busy(stat, "0").unwrap(), 685_500 + 67_198 + 121_256 + 3 + 33_634 + 829);
+        assert_eq!(parse_busy(stat, "10").unwrap(), 27);
+        assert!(parse_busy(stat, "1").is_err());
     }
 
     #[test]

@@ -12,8 +12,9 @@ use crate::workspace::Workspace;
 /// The versions of these products and of the load generators.
 pub(super) fn of(workspace: &Workspace, parts: &Parts, products: &[Product]) -> BTreeMap<String, String> {
     let tool = |name| install::find(name).unwrap_or_else(|| PathBuf::from(name));
-    let mut versions: BTreeMap<String, String> =
-        ["wrk", "h2load"].map(|name| (name.to_owned(), ask(&tool(name), "--version"))).into();
+    let mut versions: BTreeMap<String, String> = [("wrk", "-v"), ("h2load", "--version")]
+        .map(|(name, question)| (name.to_owned(), ask(&tool(name), question)))
+        .into();
     for product in products {
         let wheel = || parts.wheels.join(product.name());
         let version = match product {
@@ -45,7 +46,11 @@ fn ask(program: &Path, question: &str) -> String {
 /// The first word that looks like a version, behind the word "version" where there is one.
 fn version_in(text: &str) -> Option<String> {
     let behind = text.to_ascii_lowercase().find("version").map_or(text, |at| &text[at..]);
-    let words = behind.split(|c: char| c.is_whitespace() || c == '/').map(|word| word.trim_start_matches('v'));
+    word_in(behind).or_else(|| word_in(text))
+}
+
+fn word_in(text: &str) -> Option<String> {
+    let words = text.split(|c: char| c.is_whitespace() || c == '/').map(|word| word.trim_start_matches('v'));
     let mut versions = words.filter(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'));
     versions.next().map(str::to_owned)
 }
@@ -62,7 +67,9 @@ mod tests {
         assert_eq!(says("/x/1.2/bin/envoy  version: 9e5580933739/1.40.0/Clean/RELEASE/BoringSSL"), "1.40.0");
         assert_eq!(says("Version:      3.7.15\nCodename:     langres\nGo version:   go1.26.9"), "3.7.15");
         assert_eq!(says("v2.11.7 h1:yj0Y4fYZGPkSvibBJ1sTWE33xC0fxztVyXEW5iIdUT4="), "2.11.7");
-        assert_eq!(says("wrk debian/4.1.0-3+b2 [epoll] Copyright (C) 2012 Will Glozer"), "4.1.0-3+b2");
+        let usage =
+            "wrk debian/4.1.0-3+b2 [epoll] Copyright (C) 2012 Will Glozer\n    -v, --version  Print version details\n";
+        assert_eq!(says(usage), "4.1.0-3+b2");
         assert_eq!(says("h2load nghttp2/1.52.0"), "1.52.0");
         assert_eq!(says("gofe 0.1.0"), "0.1.0");
         assert_eq!(version_in("no such program"), None);

@@ -49,6 +49,9 @@ fn section(measured: &Measured) -> String {
         text += "\nWhat one filter adds, the median of the differences in each round:\n\n";
         text += &added.markdown();
     }
+    if let Some(percent) = measured.others_percent() {
+        text += &format!("\nOther work took at most {percent:.0} % of the proxy's processor in any round.\n");
+    }
     let versions: Vec<_> = measured.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let machine = &measured.machine;
     text += &format!(
@@ -76,7 +79,8 @@ fn about(kind: Scenario) -> &'static str {
             "Growth of the resident set by idle keep-alive connections, each of which has had a request: opened in \
              turn, each answered before the next; or all in flight at once, held by an upstream that answers \
              when it has them all, and then closes its own connections. Each way has a fresh process. The last figure is \
-             the process after its first requests. One run each."
+             the process after its first requests; gofe's plugins are compiled before, as in any start but the first. \
+             nginx has the memory of its connections from the start, so it hardly grows. One run each."
         }
         Scenario::Http2 => "h2load, 8 requests in flight on each connection, HTTP/2 with prior knowledge.",
         Scenario::Tls => "h2load, HTTP/1.1 over TLS 1.3 with TLS_AES_128_GCM_SHA256 and an ECDSA certificate (P-256).",

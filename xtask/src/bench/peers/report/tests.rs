@@ -65,6 +65,17 @@ fn a_filters_cost_is_the_median_difference_within_rounds() {
 }
 
 #[test]
+fn a_machine_that_is_not_quiet_is_seen() {
+    let mut measured = throughput();
+    assert_eq!(measured.others_percent(), None);
+    for (row, percent) in measured.rows.iter_mut().zip([1.0, 34.4, 0.0]) {
+        row.rounds[0].insert(OTHERS.into(), percent);
+    }
+    assert_eq!(measured.others_percent(), Some(34.4));
+    assert!(page::markdown(&[measured]).contains("at most 34 % of the proxy's processor"));
+}
+
+#[test]
 fn two_workers_are_compared_with_one() {
     let rows = vec![row(Subject::Gofe, 1, &[15.0]), row(Subject::Gofe, 2, &[16.0])];
     let mut scaling = measured(Scenario::Scaling, rows);
