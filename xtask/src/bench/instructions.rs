@@ -19,7 +19,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::steps::Outcome;
-use crate::wasm::Builder;
 use crate::workspace::Workspace;
 use crate::{process, setup};
 use baseline::{Baseline, Measured};
@@ -27,8 +26,6 @@ use profile::Profile;
 use scenario::{Scenario, scenarios};
 use subject::Subject;
 
-/// The package of the plugin that does one kind of work.
-const WORK: &str = "bench-work";
 /// What makes the figures of this run the baseline.
 const ACCEPT: &str = "cargo xtask bench instructions --accept";
 /// How many requests the shorter run has: enough for every first time to be over.
@@ -92,8 +89,7 @@ fn wanted(filters: &[String]) -> Result<Vec<Scenario>> {
 /// Builds what is measured: gofe as it is released, and the plugin that does the work.
 fn subject(workspace: &Workspace) -> Result<Subject> {
     process::run(workspace.cargo().args(["build", "--locked", "--release", "--package", "gofe", "--bin", "gofe"]))?;
-    let work = workspace.packages.iter().find(|package| package.name == WORK);
-    let work = Builder::new(workspace)?.build(work.with_context(|| format!("the workspace has no package {WORK}"))?)?;
+    let work = super::work(workspace)?;
     let folder = workspace.target.join("instructions");
     fs::create_dir_all(&folder)?;
     Ok(Subject { program: workspace.target.join("release/gofe"), work, folder })
