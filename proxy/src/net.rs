@@ -1,5 +1,7 @@
 //! Sockets.
 
+mod batched;
 mod listen;
 
+pub use batched::Batched;
 pub use listen::bind;

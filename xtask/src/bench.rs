@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements.
 
 pub(crate) mod instructions;
+mod peers;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,8 @@ pub(crate) enum Bench {
     },
     /// Count the instructions of requests and of plugins' work, and compare them with benches/instructions.json.
     Instructions(instructions::Options),
+    /// gofe beside nginx, HAProxy, Envoy, Traefik and Caddy, which are installed when missing. Needs Linux.
+    Peers(peers::Options),
 }
 
 /// Runs a measurement.
@@ -39,6 +42,7 @@ pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
             process::run(command.args(arguments))
         }
         Bench::Instructions(options) => instructions::run(workspace, options).map(|outcome| outcome.tell()),
+        Bench::Peers(options) => peers::run(workspace, options),
     }
 }
 
