@@ -1,7 +1,7 @@
 //! `cargo xtask bench instructions`: what a request and a plugin's work cost in instructions, compared with a baseline.
 //!
 //! Instructions are counted by valgrind's callgrind, so the figures do not depend on what else the machine does, and
-//! hardly on the machine. gofe serves a few requests in one run and 1,000 more in another; the difference has no
+//! hardly on the machine. gofe serves a few requests in one run and 500 more in another; the difference has no
 //! start-up in it.
 
 mod baseline;
@@ -29,9 +29,9 @@ use subject::Subject;
 /// What makes the figures of this run the baseline.
 const ACCEPT: &str = "cargo xtask bench instructions --accept";
 /// How many requests the shorter run has: enough for every first time to be over.
-const FIRST: u64 = 100;
+const FIRST: u64 = 50;
 /// How many more the longer run has.
-const MORE: u64 = 1000;
+const MORE: u64 = 500;
 
 /// How the instructions are counted and shown.
 #[derive(Debug, Default, Args)]
