@@ -3,5 +3,5 @@
 mod batched;
 mod listen;
 
-pub use batched::Batched;
+pub use batched::{Batched, send_in_turn};
 pub use listen::bind;

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use tracing::{debug, error};
 
 use super::connection;
+use crate::net::send_in_turn;
 use crate::snapshot::{Live, Pinner};
 use crate::telemetry::Metrics;
 
@@ -134,6 +135,7 @@ impl Worker {
             runtime.block_on(async {
                 let follower = worker.clone();
                 tokio::spawn(async move { follower.pinner.follow().await });
+                tokio::spawn(send_in_turn());
                 tokio::spawn(task);
                 worker.run(receiver).await;
             });

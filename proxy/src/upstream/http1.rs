@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
@@ -30,7 +29,7 @@ const BUFFER: usize = 64 << 10;
 /// How often unused connections are looked at, to close those that the endpoint has closed.
 const LOOK: Duration = Duration::from_secs(5);
 
-type Connection = http1::Connection<TokioIo<Batched<TcpStream>>, Body>;
+type Connection = http1::Connection<TokioIo<Batched>, Body>;
 
 /// A connection: where requests go in, and what drives it.
 ///

@@ -15,13 +15,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::message;
 use super::slot::{Failure, Flight, Slot};
 use super::upload::Watch;
 use crate::http::{Body, BodyError};
+use crate::net::Batched;
 
 /// The most bytes of a response's header section.
 const HEADER_SECTION: u32 = 64 << 10;
@@ -111,7 +111,7 @@ async fn open(slot: &Arc<Slot>) -> Result<(SendRequest<Body>, Stream), super::Er
     if let Some(taken) = slot.links.take() {
         return Ok(taken);
     }
-    let io = TokioIo::new(slot.connect().await?);
+    let io = TokioIo::new(Batched::new(slot.connect().await?));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.adaptive_window(true).max_header_list_size(HEADER_SECTION);
     let (sender, connection) = builder.handshake(io).await.map_err(|error| slot.explain(error, &Watch::default()))?;
@@ -128,7 +128,7 @@ async fn open(slot: &Arc<Slot>) -> Result<(SendRequest<Body>, Stream), super::Er
 }
 
 /// Runs a connection, and keeps what its endpoint says of the number of streams.
-async fn drive(mut connection: Connection<TokioIo<TcpStream>, Body, TokioExecutor>, load: Arc<Load>) {
+async fn drive(mut connection: Connection<TokioIo<Batched>, Body, TokioExecutor>, load: Arc<Load>) {
     let ended = poll_fn(|cx| {
         let polled = Pin::new(&mut connection).poll(cx);
         load.most.store(connection.current_max_send_streams(), Relaxed);

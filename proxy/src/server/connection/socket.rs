@@ -26,7 +26,7 @@ pub(super) enum Version {
 
 /// A client's socket: bytes that were read already come first.
 pub(super) struct Socket {
-    stream: Batched<TcpStream>,
+    stream: Batched,
     prefix: Bytes,
     watch: Arc<Watch>,
 }
@@ -47,9 +47,8 @@ impl Socket {
 
     /// Says something instead of a response, and closes. Whether the client hears it is its own affair.
     pub(super) async fn refuse(mut self, text: &[u8]) {
-        let stream = self.stream.get_mut();
-        let _ = stream.write_all(text).await;
-        let _ = stream.shutdown().await;
+        let _ = self.stream.write_all(text).await;
+        let _ = self.stream.shutdown().await;
     }
 
     /// Reads until it is certain which HTTP the client speaks; nothing where it closes or is too slow.
@@ -63,11 +62,12 @@ impl Socket {
         loop {
             if !self.readable(worker, patience).await? {
                 if filled > 0 && !worker.shared.is_draining() {
-                    self.stream.get_mut().write_all(REQUEST_TIMEOUT).await?;
+                    self.stream.write_all(REQUEST_TIMEOUT).await?;
+                    self.stream.shutdown().await?;
                 }
                 return Ok(None);
             }
-            match self.stream.get_ref().try_read(&mut buffer[filled..]) {
+            match self.stream.try_read(&mut buffer[filled..]) {
                 Ok(0) => return Ok(None),
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
@@ -99,7 +99,7 @@ impl Socket {
     async fn readable(&self, worker: &Worker, patience: Duration) -> io::Result<bool> {
         let drained = pin!(worker.shared.drained());
         tokio::select! {
-            readable = self.stream.get_ref().readable() => readable.map(|()| true),
+            readable = self.stream.readable() => readable.map(|()| true),
             () = tokio::time::sleep(patience) => Ok(false),
             () = drained => Ok(false),
         }
@@ -138,7 +138,9 @@ impl hyper::rt::Write for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch.written(polled.is_ready());
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
