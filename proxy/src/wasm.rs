@@ -14,3 +14,4 @@ pub use artifact::{Abi, Artifact, ArtifactError, Digest};
 pub use component::{LoadError, Plugin};
 pub use engine::{Engine, EngineError};
 pub use env::Env;
+pub use pool::Pool;

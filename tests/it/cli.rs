@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::harness::{Check, Gofe, check, get, guest};
 
@@ -63,6 +63,16 @@ fn a_file_that_is_not_there_is_named() {
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).contains("/nowhere/gofe.yaml"), "{}", text(&output.stderr));
     }
+}
+
+/// All instances that gofe would like to have room for take 16 TiB of addresses.
+#[test]
+fn few_addresses_mean_few_instances_and_no_refusal() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart.yaml");
+    let limited = "ulimit -v 100000000 && exec \"$0\" check \"$1\"";
+    let output = Command::new("sh").args(["-c", limited]).arg(Gofe::command().get_program()).arg(file).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]
