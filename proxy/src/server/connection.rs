@@ -147,10 +147,7 @@ fn service(
     Error = Infallible,
     Future = impl Future<Output = Result<Response, Infallible>> + Send + 'static,
 > {
-    service_fn(move |request| {
-        let handled = handle(worker.clone(), client.clone(), watch.clone(), request);
-        async move { Ok(handled.await) }
-    })
+    service_fn(move |request| handle(worker.clone(), client.clone(), watch.clone(), request))
 }
 
 /// Drives a connection, and looks now and then whether it has waited too long, may rest, or should end because gofe

@@ -1,5 +1,6 @@
 //! The life of a request: admit, pin, route, request phases, upstream, response phases, response.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -31,7 +32,7 @@ pub(super) async fn handle(
     client: Arc<Client>,
     watch: Arc<Watch>,
     request: Request<Incoming>,
-) -> Response<Body> {
+) -> Result<Response<Body>, Infallible> {
     let started = Instant::now();
     watch.begin();
     let (mut parts, body) = request.into_parts();
@@ -46,13 +47,13 @@ pub(super) async fn handle(
         Err(trouble) => {
             watch.end();
             worker.metrics.error(worker.index, trouble.reason());
-            return plain(rescue(&trouble, version, ""));
+            return Ok(plain(rescue(&trouble, version, "")));
         }
     };
     let name = pin.routes[index].name.clone();
     let state = State::new(parts, client, name, pin.clone(), started);
     let flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
-    flight.run(body.into()).await
+    Ok(flight.run(body.into()).await)
 }
 
 impl Flight {
