@@ -15,6 +15,7 @@ mod message;
 pub mod outbound;
 mod slot;
 mod upload;
+mod wire;
 
 #[cfg(test)]
 mod tests;

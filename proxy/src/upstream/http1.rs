@@ -12,8 +12,6 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
@@ -21,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::message;
 use super::slot::{Failure, Flight, Slot};
 use super::upload::Watch;
+use super::wire::Wire;
 use crate::http::{Body, BodyError};
 
 /// The most bytes of a response's header section, and of what is read ahead of a slow client.
@@ -29,7 +28,7 @@ const BUFFER: usize = 64 << 10;
 /// How often unused connections are looked at, to close those that the endpoint has closed.
 const LOOK: Duration = Duration::from_secs(5);
 
-type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
+type Connection = http1::Connection<Wire, Body>;
 
 /// A connection: where requests go in, and what drives it.
 ///
@@ -176,7 +175,7 @@ async fn open(slot: &Slot) -> Result<Link, super::Error> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER).max_header_size(BUFFER);
     let (sender, connection) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
+        builder.handshake(Wire::new(stream)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
     Ok(Link { sender, driver: Driver::Holder(Box::new(connection)) })
 }
 

@@ -11,6 +11,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::REQUEST_TIMEOUT;
+use crate::net::poll_write_gathered;
 use crate::server::watch::Watch;
 use crate::server::worker::Worker;
 
@@ -152,7 +153,7 @@ impl hyper::rt::Write for Socket {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        let polled = poll_write_gathered(Pin::new(&mut self.stream), cx, bytes);
         self.watch.written(polled.is_ready());
         polled
     }
