@@ -8,7 +8,7 @@ mod swaps;
 
 /// As in the `gofe` binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
     // Lines of the log are made as in service, and go nowhere.

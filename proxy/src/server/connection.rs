@@ -160,14 +160,19 @@ async fn drive<C: Future<Output = Result<(), hyper::Error>> + Unpin>(
     connection: &mut C,
     shut_down: impl Fn(Pin<&mut C>),
 ) -> End {
-    let mut drain = pin!(worker.shared.drained());
-    let mut drained = false;
+    let mut drain = pin!(tokio::task::unconstrained(worker.shared.drained()));
+    let (mut watched, mut drained) = (false, false);
     let mut timer = pin!(tokio::time::sleep(patience.shortest()));
     poll_fn(|cx| {
         if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(End::Over(ended));
         }
-        if !drained && drain.as_mut().poll(cx).is_ready() {
+        // Polled once, it wakes this task when the drain begins: each poll of it takes a lock that workers share.
+        if !watched {
+            watched = true;
+            let _ = drain.as_mut().poll(cx);
+        }
+        if !drained && worker.shared.is_draining() {
             drained = true;
             shut_down(Pin::new(&mut *connection));
             if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,17 +30,21 @@ pub struct Shared {
     /// Tasks that outlive their request: plugins' `complete` phases.
     tasks: AtomicUsize,
     draining: watch::Sender<bool>,
+    /// The same for who looks often: reading it locks nothing.
+    drains: AtomicBool,
 }
 
 impl Shared {
     /// Nothing is open yet.
     pub fn new() -> Arc<Self> {
         let (draining, _) = watch::channel(false);
-        Arc::new(Self { connections: AtomicUsize::new(0), tasks: AtomicUsize::new(0), draining })
+        let (connections, tasks) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { connections, tasks, draining, drains: AtomicBool::new(false) })
     }
 
     /// Stops accepting, and lets every connection end after the requests that it has begun.
     pub fn drain(&self) {
+        self.drains.store(true, Ordering::Release);
         self.draining.send_replace(true);
     }
 
@@ -55,7 +59,7 @@ impl Shared {
 
     /// Whether gofe drains.
     pub(super) fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        self.drains.load(Ordering::Acquire)
     }
 
     /// Counts a task that the drain waits for, while what is returned lives.
