@@ -15,7 +15,7 @@ mod tests;
 mod throttle;
 
 pub use attributes::Attributes;
-pub use exchange::{Client, Directory, Exchange, Reply, Routing, Shared, State, Summary, TlsInfo};
+pub use exchange::{Client, Directory, Exchange, Prepared, Reply, Routing, Shared, State, Summary, TlsInfo};
 pub use filter::{BodyPolicy, Fault, FaultKind, Filter, Interest, Outcome, Overflow, Phase, Phases};
 pub use outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
 pub use pump::Pumped;

@@ -7,6 +7,7 @@ wit_bindgen::generate!({
     world: "plugin",
     path: "wit",
     generate_all,
+    ownership: Borrowing { duplicate_if_necessary: false },
     additional_derives: [PartialEq, Eq],
     pub_export_macro: true,
     default_bindings_module: "gofe_plugin::bindings",

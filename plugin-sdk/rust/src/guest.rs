@@ -60,7 +60,8 @@ fn settle(result: PhaseResult) {
     match result {
         Ok(Flow::Continue) => {}
         Ok(Flow::Reply(reply)) => {
-            if let Err(error) = host::reply::send(reply.status, &reply.headers, &reply.body) {
+            let headers: Vec<_> = reply.headers.iter().collect();
+            if let Err(error) = host::reply::send(reply.status, &headers, &reply.body) {
                 host::reply::fail(&format!("the plugin's answer was not accepted: {error}"));
             }
         }

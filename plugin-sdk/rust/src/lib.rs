@@ -89,7 +89,7 @@ pub use bindings::gofe::plugin::routing::RoutingError;
 pub use bindings::gofe::plugin::types::{Field, HeaderError, MessageError, Overflow, Phases};
 pub use body::Body;
 pub use config::{ConfigError, ConfigErrors};
-pub use connection::{Attributes, Connection, Summary, Tls, has_upstream};
+pub use connection::{Attributes, Connection, Report, Summary, Tls, has_upstream};
 pub use gofe_plugin_macros::plugin;
 pub use plugin::{BodyPolicy, Error, Flow, Options, PhaseResult, Plugin};
 pub use reply::Reply;

@@ -4,7 +4,26 @@ use std::time::Duration;
 
 use crate::host;
 
-pub use crate::bindings::gofe::plugin::outbound::{IncomingResponse, OutboundError, OutgoingRequest};
+use crate::Field;
+use crate::bindings::gofe::plugin::outbound::OutgoingRequest as Borrowed;
+
+pub use crate::bindings::gofe::plugin::outbound::{IncomingResponse, OutboundError};
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OutgoingRequest {
+    /// The method.
+    pub method: String,
+    /// An absolute URI with scheme `http` or `https`.
+    pub uri: String,
+    /// Header fields. `host` comes from the URI where it is not given.
+    pub headers: Vec<Field>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+    /// Nanoseconds until the whole response must be there. 0 takes the configuration's limit, and no value goes past
+    /// that.
+    pub timeout: u64,
+}
 
 /// Whether the configuration grants the host of this URI. Also in [`crate::Plugin::new`], so that a plugin can say at
 /// once that a grant is missing.
@@ -27,5 +46,12 @@ pub fn get(uri: &str, timeout: Duration) -> Result<IncomingResponse, OutboundErr
 
 /// Sends a request and waits for the response.
 pub fn send(request: &OutgoingRequest) -> Result<IncomingResponse, OutboundError> {
-    host::outbound::send(request)
+    let headers: Vec<&Field> = request.headers.iter().collect();
+    host::outbound::send(Borrowed {
+        method: &request.method,
+        uri: &request.uri,
+        headers: &headers,
+        body: &request.body,
+        timeout: request.timeout,
+    })
 }

@@ -2,7 +2,7 @@
 
 mod pairs;
 
-use crate::host::{request, routing};
+use crate::host::{request, response, routing};
 use crate::{Attributes, Connection, Field, HeaderError, MessageError, RoutingError};
 
 /// The request in hand. It can be changed until it is sent: in `request_headers`, and in `request_body` when the
@@ -48,6 +48,12 @@ impl Request {
     /// Changes path and query. The route is not looked up again.
     pub fn set_path_with_query(&self, path_with_query: &str) -> Result<(), MessageError> {
         request::set_path_with_query(path_with_query)
+    }
+
+    /// Path and query as the client wrote them, whatever plugins made of them.
+    #[must_use]
+    pub fn original_path_with_query(&self) -> String {
+        request::original_path_with_query()
     }
 
     /// The path without the query, as it is on the wire.
@@ -115,6 +121,19 @@ impl Request {
         request::remove_header(name)
     }
 
+    /// Sets and removes several fields in one call: each value takes the place of all values of its field, and a field
+    /// without a value is removed. On an error nothing is changed.
+    pub fn set_headers(&self, fields: &[(&str, Option<&[u8]>)]) -> Result<(), HeaderError> {
+        request::set_headers(fields)
+    }
+
+    /// Says which fields the response shall have, whoever makes it: an upstream, a plugin or the proxy. A plugin that
+    /// knows them in a request phase needs no response phase. Fields of the same names that were prepared before make
+    /// room, and are returned.
+    pub fn prepare_response_headers(&self, fields: &[(&str, &[u8])]) -> Result<Vec<Field>, HeaderError> {
+        response::prepare_headers(fields)
+    }
+
     /// The value of a cookie (RFC 6265, section 4.2), without the quotes that it may have.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
@@ -139,7 +158,8 @@ impl Request {
 
     /// Narrows the choice to the endpoints whose labels have these values.
     pub fn set_subset(&self, labels: &[(String, String)]) -> Result<(), RoutingError> {
-        routing::set_subset(labels)
+        let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        routing::set_subset(&labels)
     }
 
     /// What plugins of the chain tell each other about this request.

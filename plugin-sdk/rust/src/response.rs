@@ -58,4 +58,10 @@ impl Response {
     pub fn remove_header(&self, name: &str) -> Result<(), HeaderError> {
         response::remove_header(name)
     }
+
+    /// Sets and removes several fields in one call: each value takes the place of all values of its field, and a field
+    /// without a value is removed. On an error nothing is changed.
+    pub fn set_headers(&self, fields: &[(&str, Option<&[u8]>)]) -> Result<(), HeaderError> {
+        response::set_headers(fields)
+    }
 }

@@ -2,18 +2,22 @@
 //!
 //! docs/plugins/access-log.md is the reference.
 
+mod buffer;
+mod clock;
 mod config;
 mod facts;
 mod line;
 mod source;
 mod template;
 
+use std::cell::RefCell;
+
 use gofe_plugin::prelude::*;
 use gofe_plugin::{output, random};
 
 use config::Config;
 use facts::Facts;
-use line::Line;
+use line::{Line, Pen};
 
 /// The configured plugin.
 #[derive(Debug)]
@@ -21,6 +25,7 @@ pub struct AccessLog {
     line: Line,
     sample: Sample,
     always_errors: bool,
+    pen: RefCell<Pen>,
 }
 
 #[gofe_plugin::plugin]
@@ -32,15 +37,23 @@ impl Plugin for AccessLog {
         let sample = errors.take(Sample::new(config.sample));
         let line = errors.take(config.line());
         match (sample, line) {
-            (Some(sample), Some(line)) => Ok(Self { line, sample, always_errors: config.always_errors }),
+            (Some(sample), Some(line)) => {
+                Ok(Self { line, sample, always_errors: config.always_errors, pen: RefCell::default() })
+            }
             _ => Err(errors),
         }
     }
 
     fn complete(&self, request: &Request, response: &Response) {
+        let sampled = self.sample.takes();
+        if !sampled && !self.always_errors {
+            return;
+        }
         let facts = Facts::new(request, response);
-        if self.sample.takes() || (self.always_errors && facts.is_error()) {
-            output::write_line(self.line.write(&facts));
+        if sampled || facts.is_error() {
+            let mut pen = self.pen.borrow_mut();
+            self.line.write(&facts, &mut pen);
+            output::write_line(pen.line.line());
         }
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gofe_plugin::serde_json;
 
+use crate::buffer::Buffer;
+use crate::clock::Clock;
 use crate::facts::{Facts, Value};
 use crate::source::Source;
 
@@ -39,71 +41,63 @@ impl Line {
         Self { style: Style::Json, parts, end: "}".to_owned() }
     }
 
-    /// The line of a request, without line feed.
-    pub(crate) fn write(&self, facts: &Facts<'_>) -> Vec<u8> {
-        // Most lines fit, so that the buffer seldom grows.
-        let mut line = Vec::with_capacity(512);
+    /// Puts the line of a request, without line feed, into the pen's buffer.
+    pub(crate) fn write(&self, facts: &Facts<'_>, pen: &mut Pen) {
+        pen.line.clear();
         for (before, source) in &self.parts {
-            line.extend_from_slice(before.as_bytes());
+            pen.line.put(before.as_bytes());
+            let value = facts.value(source);
             match self.style {
-                Style::Json => write_json(&mut line, &facts.value(source)),
-                Style::Text => write_text(&mut line, &facts.value(source)),
+                Style::Json => pen.write_json(&value),
+                Style::Text => pen.write_text(&value),
             }
         }
-        line.extend_from_slice(self.end.as_bytes());
-        line
+        pen.line.put(self.end.as_bytes());
     }
 }
 
-fn write_json(line: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::Missing => line.extend_from_slice(b"null"),
-        // Writing to memory does not fail.
-        Value::Text(text) => serde_json::to_writer(line, text).unwrap_or_default(),
-        Value::Number(number) => write_number(line, *number),
-        Value::Milliseconds(duration) => write_milliseconds(line, *duration),
-    }
+/// What is kept from one line to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Pen {
+    pub(crate) line: Buffer,
+    clock: Clock,
 }
 
-fn write_text(line: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::Missing => line.push(b'-'),
-        Value::Text(text) if text.is_empty() => line.push(b'-'),
-        Value::Text(text) => write_escaped(line, text),
-        Value::Number(number) => write_number(line, *number),
-        Value::Milliseconds(duration) => write_milliseconds(line, *duration),
-    }
-}
-
-fn write_number(line: &mut Vec<u8>, number: u64) {
-    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-/// Milliseconds with three places.
-fn write_milliseconds(line: &mut Vec<u8>, duration: Duration) {
-    let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    write_number(line, microseconds / 1000);
-    line.push(b'.');
-    let rest = microseconds % 1000;
-    for divisor in [100, 10, 1] {
-        line.push(digit(rest / divisor % 10));
-    }
-}
-
-/// Quotes, backslashes and control characters become `\xHH`, as nginx writes them.
-fn write_escaped(line: &mut Vec<u8>, text: &str) {
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' | 0..0x20 | 0x7f => {
-                line.extend_from_slice(b"\\x");
-                line.extend([byte >> 4, byte & 15].map(|half| digit(half.into())));
+impl Pen {
+    fn write_json(&mut self, value: &Value<'_>) {
+        match value {
+            Value::Missing => self.line.put(b"null"),
+            Value::Text(text) => {
+                self.line.put_byte(b'"');
+                self.line.put_json(text);
+                self.line.put_byte(b'"');
             }
-            _ => line.push(byte),
+            Value::Time(time) => {
+                self.line.put_byte(b'"');
+                self.clock.write(*time, &mut self.line);
+                self.line.put_byte(b'"');
+            }
+            Value::Number(number) => self.line.put_number(*number),
+            Value::Milliseconds(duration) => self.write_milliseconds(*duration),
         }
     }
-}
 
-/// A digit up to 15 in hexadecimal.
-fn digit(value: u64) -> u8 {
-    b"0123456789ABCDEF".get(usize::try_from(value).unwrap_or_default()).copied().unwrap_or(b'?')
+    fn write_text(&mut self, value: &Value<'_>) {
+        match value {
+            Value::Missing => self.line.put_byte(b'-'),
+            Value::Text(text) if text.is_empty() => self.line.put_byte(b'-'),
+            Value::Text(text) => self.line.put_escaped(text),
+            Value::Time(time) => self.clock.write(*time, &mut self.line),
+            Value::Number(number) => self.line.put_number(*number),
+            Value::Milliseconds(duration) => self.write_milliseconds(*duration),
+        }
+    }
+
+    /// Milliseconds with three places.
+    fn write_milliseconds(&mut self, duration: Duration) {
+        let microseconds = u64::from(duration.subsec_micros());
+        self.line.put_number(duration.as_secs() * 1000 + microseconds / 1000);
+        self.line.put_byte(b'.');
+        self.line.put_thousandths(microseconds);
+    }
 }

@@ -51,6 +51,8 @@ sources! {
     Path = "path",
     PathWithQuery = "path_with_query",
     Query = "query",
+    OriginalPath = "original_path",
+    OriginalPathWithQuery = "original_path_with_query",
     HttpVersion = "http_version",
     Status = "status",
     DurationMs = "duration_ms",

@@ -1,6 +1,6 @@
 //! The known keys. How long a look-up takes tells nothing about them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use gofe_plugin::config::token;
@@ -19,8 +19,8 @@ const DIGEST: &str = "sha256:";
 #[derive(Default)]
 pub(crate) struct Keys {
     hash_key: (u64, u64),
-    plain: HashMap<u64, Entry>,
-    digests: HashMap<u64, Entry>,
+    plain: BTreeMap<u64, Entry>,
+    digests: BTreeMap<u64, Entry>,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Keys {
         self.find(&self.digests, &Sha256::digest(credential))
     }
 
-    fn find<'a>(&self, entries: &'a HashMap<u64, Entry>, key: &[u8]) -> Option<&'a str> {
+    fn find<'a>(&self, entries: &'a BTreeMap<u64, Entry>, key: &[u8]) -> Option<&'a str> {
         let entry = entries.get(&self.hash(key))?;
         bool::from(entry.key.ct_eq(key)).then_some(&*entry.consumer)
     }

@@ -51,11 +51,17 @@ impl Plugin for ApiKey {
         let Some(consumer) = self.keys.consumer(&credential) else {
             return Ok(self.refuse("invalid-api-key", "The API key is not valid."));
         };
-        if self.hide_credential {
-            place.remove(request)?;
-        }
-        if let Some(header) = &self.consumer_header {
-            request.set_header(header, consumer)?;
+        let consumer_header = self.consumer_header.as_deref().map(|header| (header, Some(consumer.as_bytes())));
+        match (place, self.hide_credential, consumer_header) {
+            (Place::Header(name), true, Some(field)) => request.set_headers(&[(name, None), field])?,
+            (place, hide, field) => {
+                if hide {
+                    place.remove(request)?;
+                }
+                if let Some((name, _)) = field {
+                    request.set_header(name, consumer)?;
+                }
+            }
         }
         request.attributes().set(CONSUMER, consumer);
         Ok(Flow::Continue)

@@ -9,15 +9,13 @@ mod rate;
 mod window;
 
 use gofe_plugin::prelude::*;
-use gofe_plugin::{Phases, limiter, metrics};
+use gofe_plugin::{limiter, metrics};
 
 use config::{Algorithm, Config, MissingKey};
 use key::Part;
 use quota::Quota;
 use rate::Rate;
 
-/// The attribute that carries the quota to the response phase.
-const QUOTA: &str = "rate-limit.quota";
 /// The attribute that says that the request was over the limit.
 const LIMITED: &str = "rate-limit.limited";
 
@@ -52,10 +50,6 @@ impl Plugin for RateLimit {
         })
     }
 
-    fn options(&self) -> Options {
-        if self.headers { Options::new() } else { Options::new().without(Phases::RESPONSE_HEADERS) }
-    }
-
     fn request_headers(&self, request: &Request) -> PhaseResult {
         let key = match (key::read(&self.key, request), self.missing_key) {
             (Some(key), _) => key,
@@ -68,20 +62,10 @@ impl Plugin for RateLimit {
             }
         };
         let quota = self.count(&key);
-        if quota.allowed {
-            self.remember(request, &quota);
-            return Ok(Flow::Continue);
+        if self.headers {
+            quota.show(request)?;
         }
-        Ok(self.over_limit(request, &quota, &key))
-    }
-
-    fn response_headers(&self, request: &Request, response: &Response) -> PhaseResult {
-        if let Some(quota) = request.attributes().get(QUOTA).and_then(|text| Quota::read(&text)) {
-            for (name, value) in quota.headers() {
-                response.set_header(name, value)?;
-            }
-        }
-        Ok(Flow::Continue)
+        Ok(if quota.allowed { Flow::Continue } else { self.over_limit(request, &quota, &key) })
     }
 }
 
@@ -96,18 +80,6 @@ impl RateLimit {
         }
     }
 
-    /// Keeps the quota for the response; where the chain has several limits, the one that has least left.
-    fn remember(&self, request: &Request, quota: &Quota) {
-        if !self.headers {
-            return;
-        }
-        let attributes = request.attributes();
-        let tighter = |text: Vec<u8>| Quota::read(&text).is_some_and(|other| other.remaining < quota.remaining);
-        if !attributes.get(QUOTA).is_some_and(tighter) {
-            attributes.set(QUOTA, quota.write());
-        }
-    }
-
     fn over_limit(&self, request: &Request, quota: &Quota, key: &str) -> Flow {
         let mode = if self.shadow { "shadow" } else { "enforce" };
         request.attributes().set(LIMITED, mode);
@@ -118,11 +90,7 @@ impl RateLimit {
             return Flow::Continue;
         }
         let message = "Too many requests: try again later.";
-        let mut reply = Reply::error(self.status, "rate-limited", message).header("retry-after", quota.retry_seconds());
-        if self.headers {
-            reply = quota.headers().iter().fold(reply, |reply, (name, value)| reply.header(name, value));
-        }
-        reply.into()
+        Reply::error(self.status, "rate-limited", message).header("retry-after", quota.retry_seconds()).into()
     }
 }
 

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use gofe_plugin::limiter::Decision;
+use gofe_plugin::{Field, HeaderError, Request};
+
+/// The header with which limits of one chain are compared.
+const REMAINING: &str = "ratelimit-remaining";
 
 /// What is left of a limit.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,31 +36,27 @@ impl Quota {
         seconds(self.retry_after).max(1).to_string()
     }
 
-    /// The headers of draft-ietf-httpapi-ratelimit-headers-06.
-    pub(crate) fn headers(&self) -> [(&'static str, String); 3] {
-        [
-            ("ratelimit-limit", self.limit.to_string()),
-            ("ratelimit-remaining", self.remaining.to_string()),
-            ("ratelimit-reset", seconds(self.reset_after).to_string()),
-        ]
+    /// Puts the headers of draft-ietf-httpapi-ratelimit-headers-06 on the response, whoever makes it. Where the chain
+    /// has several limits, those of the one that has least left.
+    pub(crate) fn show(&self, request: &Request) -> Result<(), HeaderError> {
+        let mut buffers = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
+        let [limit, remaining, reset] = &mut buffers;
+        let before = request.prepare_response_headers(&[
+            ("ratelimit-limit", limit.format(self.limit).as_bytes()),
+            (REMAINING, remaining.format(self.remaining).as_bytes()),
+            ("ratelimit-reset", reset.format(seconds(self.reset_after)).as_bytes()),
+        ])?;
+        let tighter = |(name, value): &Field| name == REMAINING && number(value).is_some_and(|n| n < self.remaining);
+        if before.iter().any(tighter) {
+            let before: Vec<_> = before.iter().map(|(name, value)| (&**name, &**value)).collect();
+            request.prepare_response_headers(&before)?;
+        }
+        Ok(())
     }
+}
 
-    /// The quota as an attribute: limit, remaining and seconds, between spaces.
-    pub(crate) fn write(&self) -> String {
-        format!("{} {} {}", self.limit, self.remaining, seconds(self.reset_after))
-    }
-
-    /// Reads what [`Quota::write`] wrote.
-    pub(crate) fn read(attribute: &[u8]) -> Option<Self> {
-        let mut numbers = std::str::from_utf8(attribute).ok()?.split(' ').map(|number| number.parse().ok());
-        Some(Self {
-            allowed: true,
-            limit: numbers.next()??,
-            remaining: numbers.next()??,
-            retry_after: Duration::ZERO,
-            reset_after: Duration::from_secs(numbers.next()??),
-        })
-    }
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// Whole seconds, rounded up.

@@ -164,7 +164,6 @@ fn shadow_only_logs_and_counts() {
 fn status_and_headers_can_be_chosen() {
     let host = Host::new();
     let plugin = load(&host, r#"{ "rate": "1/h", "status": 503, "headers": false }"#);
-    assert_eq!(plugin.interest.phases, Phases::REQUEST_HEADERS);
     assert_eq!(quota(&get(&plugin)), [None; 3]);
     let refused = get(&plugin);
     assert_eq!(refused.response().status(), 503);
@@ -176,9 +175,13 @@ fn status_and_headers_can_be_chosen() {
 fn of_several_limits_the_tightest_is_shown() {
     let host = Host::new();
     let plugin = load(&host, r#"{ "rate": "10/s" }"#);
-    let tighter = plugin.send(mock::Request::get("/").attribute(QUOTA, "5 1 30"));
+    let after = |limit: &str, remaining: &str| {
+        let fields = [("ratelimit-limit", limit), ("ratelimit-remaining", remaining), ("ratelimit-reset", "30")];
+        fields.iter().fold(mock::Request::get("/"), |request, (name, value)| request.prepared(name, value))
+    };
+    let tighter = plugin.send(after("5", "1"));
     assert_eq!(quota(&tighter), [Some("5"), Some("1"), Some("30")]);
-    let looser = plugin.send(mock::Request::get("/").attribute(QUOTA, "500 100 30"));
+    let looser = plugin.send(after("500", "100"));
     assert_eq!(quota(&looser), [Some("10"), Some("8"), Some("1")]);
 }
 

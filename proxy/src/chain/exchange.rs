@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request, response};
 use tokio::sync::Mutex;
 
 use super::{Attributes, Phase};
@@ -60,8 +60,12 @@ impl DerefMut for Exchange {
 pub struct State {
     /// The request, without its body.
     pub request: request::Parts,
+    /// The request's URI as the client wrote it, where a plugin changed it.
+    pub original_uri: Option<Uri>,
     /// The response, without its body, once there is one.
     pub response: Option<response::Parts>,
+    /// Fields that the response shall have when it begins.
+    pub prepared: Prepared,
     /// The chunk of the body in hand, or all of it.
     pub body: Bytes,
     /// Whether nothing of the body follows what is in hand.
@@ -109,7 +113,9 @@ impl State {
     ) -> Self {
         Self {
             request,
+            original_uri: None,
             response: None,
+            prepared: Prepared::default(),
             body: Bytes::new(),
             body_end: false,
             request_open: true,
@@ -141,13 +147,59 @@ impl State {
         now.duration_since(std::mem::replace(&mut self.lap, now))
     }
 
+    /// Changes the request's URI.
+    pub fn set_target(&mut self, uri: Uri) {
+        let old = std::mem::replace(&mut self.request.uri, uri);
+        self.original_uri.get_or_insert(old);
+    }
+
+    /// Whether a plugin may still say which fields the response shall have.
+    pub fn may_prepare(&self) -> bool {
+        self.response.is_none() && matches!(self.phase, Phase::RequestHeaders | Phase::RequestBody)
+    }
+
     /// Puts an answer in the place of the response; its body is given back.
     pub fn set_response(&mut self, reply: Reply) -> Bytes {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.status = reply.status;
         parts.headers = reply.headers;
-        self.response = Some(parts);
+        self.begin_response(parts);
         reply.body
+    }
+
+    /// The response begins, or another takes its place: it gets the fields that plugins have prepared.
+    pub fn begin_response(&mut self, mut parts: response::Parts) {
+        let old = self.response.take();
+        self.prepared.give(&mut parts.headers, old.map(|old| old.headers));
+        self.response = Some(parts);
+    }
+}
+
+/// Fields that a response shall have when it begins.
+#[derive(Debug, Default)]
+pub struct Prepared(Vec<(HeaderName, Option<HeaderValue>)>);
+
+impl Prepared {
+    /// Adds a field, and gives the one back whose place it takes.
+    pub fn put(&mut self, name: HeaderName, value: HeaderValue) -> Option<(HeaderName, HeaderValue)> {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => known.replace(value).map(|old| (name, old)),
+            None => {
+                self.0.push((name, Some(value)));
+                None
+            }
+        }
+    }
+
+    /// Puts the fields on a response. The first one gets them as they are; one that takes its place, as the response
+    /// before it had them.
+    fn give(&mut self, headers: &mut HeaderMap, before: Option<HeaderMap>) {
+        let mut before = before.unwrap_or_default();
+        for (name, value) in &mut self.0 {
+            if let Some(value) = value.take().or_else(|| before.remove(&*name)) {
+                headers.insert(name.clone(), value);
+            }
+        }
     }
 }
 

@@ -168,7 +168,7 @@ impl Flight {
                 let (mut parts, body) = response.into_parts();
                 hop::strip_response(&mut parts.headers);
                 hop::via(&mut parts.headers, parts.version);
-                exchange.response = Some(parts);
+                exchange.begin_response(parts);
                 body
             }
         };

@@ -129,10 +129,12 @@ struct Refill;
 
 /// The cache reads its clock before the bucket is asked, and the thread may sleep between.
 const SLACK: Duration = Duration::from_secs(30);
+/// How long a bucket that is in use stays beyond that.
+const RENEWAL: Duration = Duration::from_secs(30);
 
 impl Expiry<Box<str>, Arc<Bucket>> for Refill {
     fn expire_after_create(&self, _: &Box<str>, bucket: &Arc<Bucket>, _: std::time::Instant) -> Option<Duration> {
-        Some(bucket.window().min(LONGEST) + SLACK)
+        Some(bucket.window().min(LONGEST) + SLACK + RENEWAL)
     }
 
     fn expire_after_read(
@@ -140,10 +142,13 @@ impl Expiry<Box<str>, Arc<Bucket>> for Refill {
         _: &Box<str>,
         bucket: &Arc<Bucket>,
         _: std::time::Instant,
-        _: Option<Duration>,
+        left: Option<Duration>,
         _: std::time::Instant,
     ) -> Option<Duration> {
-        Some(bucket.window().min(LONGEST) + SLACK)
+        // What stays as it is costs no move in the cache's timer, so the time is renewed once in a while and not by
+        // each request.
+        let needed = bucket.window().min(LONGEST) + SLACK;
+        left.filter(|left| *left >= needed).or(Some(needed + RENEWAL))
     }
 }
 

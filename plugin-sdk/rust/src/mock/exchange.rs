@@ -31,7 +31,7 @@ impl<P: Plugin> Loaded<P> {
             (None, Some((status, headers, body))) => Response { status, headers, body },
             (None, None) => Response::new(500),
         };
-        with(|state| state.response = Some(response));
+        with(|state| state.begin_response(response));
         // A plugin does not see its own answer in the response phases; those before it do.
         if sent.is_some() {
             self.response_phases();
@@ -115,14 +115,21 @@ impl State {
         self.reply.is_some() || self.failure.is_some()
     }
 
+    /// The response begins, with the fields that the plugin has prepared.
+    fn begin_response(&mut self, mut response: Response) {
+        response.headers.retain(|(name, _)| self.prepared.iter().all(|(prepared, _)| prepared != name));
+        response.headers.append(&mut self.prepared.clone());
+        self.response = Some(response);
+    }
+
     /// Puts the plugin's answer from a response phase in the place of the upstream's.
     fn replace_response(&mut self) {
         self.response_open = false;
         if let Some((status, headers, body)) = self.reply.clone() {
-            self.response = Some(Response { status, headers, body });
+            self.begin_response(Response { status, headers, body });
         }
         if self.failure.is_some() {
-            self.response = Some(Response::new(500));
+            self.begin_response(Response::new(500));
         }
     }
 }
@@ -135,12 +142,14 @@ fn begin(request: Request) {
     with(|state| {
         state.attributes = request.attributes.iter().cloned().collect();
         state.summary = request.summary.clone();
+        state.prepared.clone_from(&request.prepared);
         state.request = Some(request);
         state.response = None;
         state.reply = None;
         state.failure = None;
         state.upstream = None;
         state.subset = Vec::new();
+        state.original_target = None;
     });
 }
 

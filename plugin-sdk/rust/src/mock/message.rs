@@ -18,6 +18,7 @@ pub struct Request {
     pub(super) version: String,
     pub(super) tls: Option<Tls>,
     pub(super) attributes: Vec<Field>,
+    pub(super) prepared: Vec<Field>,
     pub(super) summary: Summary,
 }
 
@@ -38,6 +39,7 @@ impl Request {
             version: "HTTP/1.1".to_owned(),
             tls: None,
             attributes: Vec::new(),
+            prepared: Vec::new(),
             summary: Summary::default(),
         }
     }
@@ -95,6 +97,13 @@ impl Request {
     #[must_use]
     pub fn attribute(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.attributes.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// A field that a plugin before this one has prepared for the response.
+    #[must_use]
+    pub fn prepared(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.prepared.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
         self
     }
 

@@ -41,6 +41,10 @@ pub(super) struct State {
     pub(super) upstream: Option<String>,
     pub(super) subset: Labels,
     pub(super) summary: Summary,
+    /// Fields that the response gets when it begins.
+    pub(super) prepared: Vec<Field>,
+    /// Path and query as the client wrote them, where the plugin changed them.
+    pub(super) original_target: Option<String>,
 
     pub(super) now: Duration,
     pub(super) random: u64,
@@ -74,6 +78,8 @@ impl Default for State {
             upstream: None,
             subset: Vec::new(),
             summary: Summary::default(),
+            prepared: Vec::new(),
+            original_target: None,
             // 2026-01-01T00:00:00Z
             now: Duration::from_secs(1_767_225_600),
             random: 0,

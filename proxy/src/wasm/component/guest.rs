@@ -24,13 +24,24 @@ pub(super) struct Guest {
     wasi: Option<Box<(WasiCtx, ResourceTable)>>,
     /// While the guest configures itself it may not call out.
     pub(super) configuring: bool,
+    /// Names of header fields, parsed.
+    pub(super) names: super::host::Names,
 }
 
 impl Guest {
     pub(super) fn new(env: Arc<Env>, clock: Arc<super::super::engine::Clock>, wasi: bool) -> Self {
         let memory = MemoryCap::new(env.limits.memory);
         let wasi = wasi.then(|| Box::new((empty_world(&env.name), ResourceTable::new())));
-        Self { env, state: None, budget: Budget::default(), memory, clock, wasi, configuring: true }
+        Self {
+            env,
+            state: None,
+            budget: Budget::default(),
+            memory,
+            clock,
+            wasi,
+            configuring: true,
+            names: Default::default(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod outbound;
 mod output;
 mod random;
 mod reply;
+mod report;
 mod request;
 mod response;
 mod routing;
@@ -26,6 +27,7 @@ use wasmtime::component::{Linker, LinkerInstance};
 
 use super::PACKAGE_VERSION;
 use super::guest::Guest;
+pub(super) use fields::Names;
 
 type Interface<'a> = LinkerInstance<'a, Guest>;
 type Link = fn(&mut Interface<'_>) -> wasmtime::Result<()>;

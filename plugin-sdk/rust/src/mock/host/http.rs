@@ -59,6 +59,11 @@ fn put(select: Select, name: &str, value: Option<&[u8]>, replace: bool) -> Resul
     })
 }
 
+fn put_all(select: Select, fields: &[(&str, Option<&[u8]>)]) -> Result<(), HeaderError> {
+    fields.iter().try_for_each(|(name, value)| checked(name, value.unwrap_or_default()).map(drop))?;
+    fields.iter().try_for_each(|(name, value)| put(select, name, *value, true))
+}
+
 pub(crate) mod request {
     use super::*;
     use crate::mock::Request;
@@ -105,8 +110,15 @@ pub(crate) mod request {
         read(|request| request.target.clone())
     }
 
+    pub(crate) fn original_path_with_query() -> String {
+        with(|state| state.original_target.clone()).unwrap_or_else(path_with_query)
+    }
+
     pub(crate) fn set_path_with_query(target: &str) -> Result<(), MessageError> {
-        change(visible(target) && target.starts_with('/'), |request| request.target = target.to_owned())
+        let before = path_with_query();
+        change(visible(target) && target.starts_with('/'), |request| request.target = target.to_owned())?;
+        with(|state| state.original_target = state.original_target.take().or(Some(before)));
+        Ok(())
     }
 
     pub(crate) fn header(name: &str) -> Option<Vec<u8>> {
@@ -131,6 +143,10 @@ pub(crate) mod request {
 
     pub(crate) fn remove_header(name: &str) -> Result<(), HeaderError> {
         put(request_fields, name, None, true)
+    }
+
+    pub(crate) fn set_headers(fields: &[(&str, Option<&[u8]>)]) -> Result<(), HeaderError> {
+        put_all(request_fields, fields)
     }
 }
 
@@ -174,6 +190,26 @@ pub(crate) mod response {
     pub(crate) fn remove_header(name: &str) -> Result<(), HeaderError> {
         put(response_fields, name, None, true)
     }
+
+    pub(crate) fn set_headers(fields: &[(&str, Option<&[u8]>)]) -> Result<(), HeaderError> {
+        put_all(response_fields, fields)
+    }
+
+    pub(crate) fn prepare_headers(fields: &[(&str, &[u8])]) -> Result<Vec<Field>, HeaderError> {
+        let fields: Result<Vec<Field>, HeaderError> =
+            fields.iter().map(|(name, value)| Ok((checked(name, value)?, value.to_vec()))).collect();
+        let fields = fields?;
+        with(|state| {
+            if state.request.is_none() || state.response.is_some() {
+                return Err(HeaderError::TooLate);
+            }
+            let new = |known: &Field| fields.iter().any(|(name, _)| *name == known.0);
+            let (replaced, kept) = std::mem::take(&mut state.prepared).into_iter().partition(new);
+            state.prepared = kept;
+            state.prepared.extend(fields);
+            Ok(replaced)
+        })
+    }
 }
 
 pub(crate) mod body {
@@ -197,7 +233,7 @@ pub(crate) mod body {
 pub(crate) mod reply {
     use super::*;
 
-    pub(crate) fn send(status: u16, headers: &[Field], body: &[u8]) -> Result<(), HeaderError> {
+    pub(crate) fn send(status: u16, headers: &[&Field], body: &[u8]) -> Result<(), HeaderError> {
         let checked: Result<Vec<Field>, HeaderError> =
             headers.iter().map(|(name, value)| Ok((checked(name, value)?, value.clone()))).collect();
         let headers = checked?;
@@ -212,7 +248,7 @@ pub(crate) mod reply {
 
 pub(crate) mod connection {
     use super::*;
-    use crate::bindings::gofe::plugin::connection::{Summary, Tls};
+    use crate::bindings::gofe::plugin::connection::{Report, ReportEnds, Summary, Tls};
     use crate::clock::nanoseconds;
 
     pub(crate) fn client_address() -> String {
@@ -242,6 +278,41 @@ pub(crate) mod connection {
             let name = state.upstream.clone().unwrap_or_else(|| "default".to_owned());
             used.then(|| (name, "192.0.2.100:9000".to_owned()))
         })
+    }
+
+    pub(crate) fn report_so_far() -> Report {
+        let summary = summary_so_far();
+        let (upstream, endpoint) = upstream().unwrap_or_default();
+        let original = with(|state| state.original_target.clone()).unwrap_or_default();
+        let mut texts = String::new();
+        let mut add = |text: &str| {
+            texts.push_str(text);
+            u32::try_from(texts.len()).unwrap_or(u32::MAX)
+        };
+        let ends = ReportEnds {
+            client_address: add(&client_address()),
+            route: add(&route()),
+            method: add(&request::method()),
+            scheme: add(&request::scheme()),
+            authority: add(&request::authority()),
+            path_with_query: add(&request::path_with_query()),
+            original_path_with_query: add(&original),
+            http_version: add(&http_version()),
+            upstream: add(&upstream),
+            endpoint: add(&endpoint),
+            error: add(summary.error.as_deref().unwrap_or_default()),
+        };
+        Report {
+            time: crate::host::clock::now(),
+            duration: summary.duration,
+            upstream_duration: summary.upstream_duration,
+            request_bytes: summary.request_bytes,
+            response_bytes: summary.response_bytes,
+            status: response::status(),
+            client_port: client_port(),
+            texts,
+            ends,
+        }
     }
 
     pub(crate) fn summary_so_far() -> Summary {
@@ -299,17 +370,21 @@ pub(crate) mod routing {
         })
     }
 
-    pub(crate) fn set_subset(labels: &[(String, String)]) -> Result<(), RoutingError> {
+    pub(crate) fn set_subset(labels: &[(&str, &str)]) -> Result<(), RoutingError> {
         with(|state| {
-            let has = |endpoint: &Vec<(String, String)>| labels.iter().all(|label| endpoint.contains(label));
+            let has = |endpoint: &Vec<(String, String)>| labels.iter().all(|label| endpoint.contains(&owned(label)));
             let mut candidates =
                 state.upstreams.iter().filter(|(name, _)| state.upstream.as_ref().is_none_or(|chosen| chosen == *name));
             if !candidates.any(|(_, endpoints)| endpoints.iter().any(has)) {
                 return Err(RoutingError::Unknown);
             }
-            state.subset = labels.to_vec();
+            state.subset = labels.iter().map(owned).collect();
             Ok(())
         })
+    }
+
+    fn owned((name, value): &(&str, &str)) -> (String, String) {
+        ((*name).to_owned(), (*value).to_owned())
     }
 
     pub(crate) fn has_upstream(name: &str) -> bool {

@@ -148,7 +148,7 @@ pub(crate) mod metrics {
     use super::*;
     use crate::metrics::MetricError;
 
-    fn change(name: &str, labels: &[(String, String)], change: impl FnOnce(&mut f64)) -> Result<(), MetricError> {
+    fn change(name: &str, labels: &[(&str, &str)], change: impl FnOnce(&mut f64)) -> Result<(), MetricError> {
         let word = |text: &str| {
             text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -160,21 +160,22 @@ pub(crate) mod metrics {
             if !state.metrics_granted {
                 return Err(MetricError::Denied);
             }
-            change(state.metrics.entry((name.to_owned(), labels.to_vec())).or_default());
+            let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            change(state.metrics.entry((name.to_owned(), labels)).or_default());
             Ok(())
         })
     }
 
     #[allow(clippy::cast_precision_loss, reason = "tests count in small numbers")]
-    pub(crate) fn add(name: &str, labels: &[(String, String)], delta: u64) -> Result<(), MetricError> {
+    pub(crate) fn add(name: &str, labels: &[(&str, &str)], delta: u64) -> Result<(), MetricError> {
         change(name, labels, |metric| *metric += delta as f64)
     }
 
-    pub(crate) fn set(name: &str, labels: &[(String, String)], value: f64) -> Result<(), MetricError> {
+    pub(crate) fn set(name: &str, labels: &[(&str, &str)], value: f64) -> Result<(), MetricError> {
         change(name, labels, |metric| *metric = value)
     }
 
-    pub(crate) fn observe(name: &str, labels: &[(String, String)], value: f64) -> Result<(), MetricError> {
+    pub(crate) fn observe(name: &str, labels: &[(&str, &str)], value: f64) -> Result<(), MetricError> {
         change(name, labels, |metric| *metric += value)
     }
 }
@@ -191,6 +192,7 @@ pub(crate) mod secrets {
 pub(crate) mod outbound {
     use super::*;
     use crate::Phases;
+    use crate::bindings::gofe::plugin::outbound;
     use crate::outbound::{IncomingResponse, OutboundError, OutgoingRequest};
 
     pub(crate) fn allowed(uri: &str) -> bool {
@@ -202,8 +204,8 @@ pub(crate) mod outbound {
         with(|state| state.http_granted.iter().any(granted))
     }
 
-    pub(crate) fn send(request: &OutgoingRequest) -> Result<IncomingResponse, OutboundError> {
-        let uri = &request.uri;
+    pub(crate) fn send(request: outbound::OutgoingRequest<'_>) -> Result<IncomingResponse, OutboundError> {
+        let uri = request.uri;
         if authority(uri).is_none() {
             return Err(OutboundError::Invalid(format!("`{uri}` is not an absolute http or https URI")));
         }
@@ -213,8 +215,18 @@ pub(crate) mod outbound {
         }
         // The answer may use the host again, so the state must not be borrowed here.
         match with(|state| state.http_answer.clone()) {
-            Some(answer) => answer(request),
+            Some(answer) => answer(&owned(&request)),
             None => Err(OutboundError::Unreachable("the test has no answer for it".to_owned())),
+        }
+    }
+
+    fn owned(request: &outbound::OutgoingRequest<'_>) -> OutgoingRequest {
+        OutgoingRequest {
+            method: request.method.to_owned(),
+            uri: request.uri.to_owned(),
+            headers: request.headers.iter().map(|field| (*field).clone()).collect(),
+            body: request.body.to_vec(),
+            timeout: request.timeout,
         }
     }
 

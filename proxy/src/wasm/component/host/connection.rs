@@ -74,6 +74,7 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func_wrap("upstream", |cx: StoreContextMut<'_, Guest>, (): ()| {
         Ok((state(&cx).and_then(|state| state.summary.upstream.clone()),))
     })?;
+    super::report::link(interface)?;
     interface.func_wrap("summary-so-far", |cx: StoreContextMut<'_, Guest>, (): ()| {
         Ok((state(&cx).map(Summary::from).unwrap_or_default(),))
     })
@@ -83,7 +84,8 @@ fn state<'a>(cx: &'a StoreContextMut<'_, Guest>) -> Option<&'a State> {
     cx.data().state.as_deref()
 }
 
-fn version(version: http::Version) -> &'static str {
+/// The version that the client speaks.
+pub(super) fn version(version: http::Version) -> &'static str {
     match version {
         http::Version::HTTP_10 => "HTTP/1.0",
         http::Version::HTTP_2 => "HTTP/2",

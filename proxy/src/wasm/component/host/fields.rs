@@ -1,6 +1,6 @@
 //! Header fields, for the interfaces `request` and `response`, and the rules that both keep.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
 
@@ -63,19 +63,55 @@ impl Guest {
     }
 }
 
-/// A name that a plugin may change: fields of framing and of the connection belong to the proxy.
-pub(super) fn writable(name: &str) -> Result<HeaderName, HeaderError> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::InvalidName)?;
-    let proxys = [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::TE,
-        header::UPGRADE,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ];
-    if proxys.contains(&name) { Err(HeaderError::Forbidden) } else { Ok(name) }
+/// The names that a guest has used, parsed: a plugin has a handful that it uses again and again.
+#[derive(Default)]
+pub(in super::super) struct Names(Vec<HeaderName>);
+
+/// How many names are kept. A plugin that makes them up as it goes gains nothing from more.
+const MAX_NAMES: usize = 16;
+
+impl Names {
+    fn find(&self, name: &str) -> Option<&HeaderName> {
+        self.0.iter().find(|known| known.as_str() == name)
+    }
+
+    fn keep(&mut self, name: &HeaderName) {
+        if self.0.len() < MAX_NAMES && !self.0.contains(name) {
+            self.0.push(name.clone());
+        }
+    }
+}
+
+/// The name that a guest says.
+fn name(cx: &mut StoreContextMut<'_, Guest>, name: &WasmStr) -> wasmtime::Result<Result<HeaderName, HeaderError>> {
+    let name = {
+        let name = name.to_str(&*cx)?;
+        if let Some(known) = cx.data().names.find(&name) {
+            return Ok(Ok(known.clone()));
+        }
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::InvalidName)
+    };
+    if let Ok(name) = &name {
+        cx.data_mut().names.keep(name);
+    }
+    Ok(name)
+}
+
+/// The name of a field that the guest wants to write.
+pub(super) fn writable(
+    cx: &mut StoreContextMut<'_, Guest>,
+    text: &WasmStr,
+) -> wasmtime::Result<Result<HeaderName, HeaderError>> {
+    let name = name(cx, text)?;
+    Ok(name.and_then(|name| if belongs_to_proxy(&name) { Err(HeaderError::Forbidden) } else { Ok(name) }))
+}
+
+/// Fields of framing and of the connection belong to the proxy.
+fn belongs_to_proxy(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "content-length" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
 }
 
 pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, HeaderError> {
@@ -84,14 +120,39 @@ pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, HeaderError> {
 
 type Edited = wasmtime::Result<(Result<(), HeaderError>,)>;
 
-/// Reads the name and the value that a guest wants to write.
-fn edit(
-    cx: &StoreContextMut<'_, Guest>,
+type Change = (HeaderName, Option<HeaderValue>);
+
+/// Reads a field that a guest wants to write; one without a value is one to remove.
+fn change(
+    cx: &mut StoreContextMut<'_, Guest>,
     name: &WasmStr,
-    bytes: &WasmList<u8>,
-) -> wasmtime::Result<Result<(HeaderName, HeaderValue), HeaderError>> {
-    let name = writable(&name.to_str(cx)?);
-    Ok(name.and_then(|name| Ok((name, value(bytes.as_le_slice(cx))?))))
+    bytes: Option<&WasmList<u8>>,
+) -> wasmtime::Result<Result<Change, HeaderError>> {
+    let name = writable(cx, name)?;
+    let value = bytes.map(|bytes| value(bytes.as_le_slice(&*cx))).transpose();
+    Ok(name.and_then(|name| Ok((name, value?))))
+}
+
+/// Reads several of them.
+fn changes<'a>(
+    cx: &mut StoreContextMut<'_, Guest>,
+    fields: impl ExactSizeIterator<Item = (&'a WasmStr, Option<&'a WasmList<u8>>)>,
+) -> wasmtime::Result<Result<Vec<Change>, HeaderError>> {
+    let mut changes = Vec::with_capacity(fields.len());
+    for (name, bytes) in fields {
+        match change(cx, name, bytes)? {
+            Ok(change) => changes.push(change),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(changes))
+}
+
+fn apply(fields: &mut HeaderMap, (name, value): Change) {
+    match value {
+        Some(value) => drop(fields.insert(name, value)),
+        None => drop(fields.remove(name)),
+    }
 }
 
 /// Links the functions on header fields.
@@ -100,36 +161,65 @@ pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Resul
     interface.func_wrap(
         "set-header",
         move |mut cx: StoreContextMut<'_, Guest>, (name, bytes): (WasmStr, WasmList<u8>)| -> Edited {
-            let field = edit(&cx, &name, &bytes)?;
-            Ok((field.and_then(|(name, value)| {
-                cx.data_mut().fields_mut(side)?.insert(name, value);
-                Ok(())
-            }),))
+            let change = change(&mut cx, &name, Some(&bytes))?;
+            Ok((change.and_then(|change| Ok(apply(cx.data_mut().fields_mut(side)?, change))),))
         },
     )?;
     interface.func_wrap(
         "add-header",
         move |mut cx: StoreContextMut<'_, Guest>, (name, bytes): (WasmStr, WasmList<u8>)| -> Edited {
-            let field = edit(&cx, &name, &bytes)?;
-            Ok((field.and_then(|(name, value)| {
-                cx.data_mut().fields_mut(side)?.append(name, value);
+            let name = writable(&mut cx, &name)?;
+            let value = value(bytes.as_le_slice(&cx));
+            Ok((name.and_then(|name| {
+                cx.data_mut().fields_mut(side)?.append(name, value?);
                 Ok(())
             }),))
         },
     )?;
     interface.func_wrap("remove-header", move |mut cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| -> Edited {
-        let name = writable(&name.to_str(&cx)?);
-        Ok((name.and_then(|name| {
-            cx.data_mut().fields_mut(side)?.remove(name);
-            Ok(())
-        }),))
-    })
+        let change = change(&mut cx, &name, None)?;
+        Ok((change.and_then(|change| Ok(apply(cx.data_mut().fields_mut(side)?, change))),))
+    })?;
+    interface.func_wrap(
+        "set-headers",
+        move |mut cx: StoreContextMut<'_, Guest>, (list,): (Vec<(WasmStr, Option<WasmList<u8>>)>,)| -> Edited {
+            let changes = changes(&mut cx, list.iter().map(|(name, bytes)| (name, bytes.as_ref())))?;
+            Ok((changes.and_then(|changes| {
+                let fields = cx.data_mut().fields_mut(side)?;
+                changes.into_iter().for_each(|change| apply(fields, change));
+                Ok(())
+            }),))
+        },
+    )
+}
+
+/// Links what the response has besides: fields that it shall have when it begins.
+pub(super) fn link_preparing(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
+    interface.func_wrap(
+        "prepare-headers",
+        |mut cx: StoreContextMut<'_, Guest>, (list,): (Vec<(WasmStr, WasmList<u8>)>,)| {
+            let fields = changes(&mut cx, list.iter().map(|(name, bytes)| (name, Some(bytes))))?;
+            Ok((fields.and_then(|fields| prepare(cx.data_mut(), fields)),))
+        },
+    )
+}
+
+fn prepare(guest: &mut Guest, fields: Vec<Change>) -> Result<Vec<OwnedField>, HeaderError> {
+    let state = guest.state.as_deref_mut().filter(|state| state.may_prepare()).ok_or(HeaderError::TooLate)?;
+    let mut replaced = Vec::new();
+    for (name, value) in fields {
+        let Some(value) = value else { continue };
+        if let Some((name, value)) = state.prepared.put(name, value) {
+            replaced.push((name.as_str().into(), value.as_bytes().into()));
+        }
+    }
+    Ok(replaced)
 }
 
 fn link_reading(interface: &mut Interface<'_>, side: Side) -> wasmtime::Result<()> {
-    interface.func_wrap("header", move |cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| {
-        let name = name.to_str(&cx)?;
-        let value = cx.data().fields(side).and_then(|fields| fields.get(&*name));
+    interface.func_wrap("header", move |mut cx: StoreContextMut<'_, Guest>, (text,): (WasmStr,)| {
+        let name = name(&mut cx, &text)?.ok();
+        let value = cx.data().fields(side).zip(name).and_then(|(fields, name)| fields.get(name));
         Ok((value.map(|value| Box::<[u8]>::from(value.as_bytes())),))
     })?;
     interface.func_wrap("header-values", move |cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| {

@@ -16,7 +16,7 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func_wrap(
         "send",
         |mut cx: StoreContextMut<'_, Guest>, (status, list, body): (u16, Fields, WasmList<u8>)| {
-            let headers = headers(&cx, &list)?;
+            let headers = headers(&mut cx, &list)?;
             let body = Bytes::copy_from_slice(body.as_le_slice(&cx));
             let Some(status) = final_status(status) else {
                 wasmtime::bail!("reply.send: {status} is not the status of a final response (200 to 599)");
@@ -47,12 +47,11 @@ fn send(guest: &mut Guest, status: StatusCode, headers: HeaderMap, body: Bytes) 
     Ok(())
 }
 
-fn headers(cx: &StoreContextMut<'_, Guest>, list: &Fields) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
+fn headers(cx: &mut StoreContextMut<'_, Guest>, list: &Fields) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
     let mut headers = HeaderMap::with_capacity(list.len());
     for (name, bytes) in list {
-        let field =
-            fields::writable(&name.to_str(cx)?).and_then(|name| Ok((name, fields::value(bytes.as_le_slice(cx))?)));
-        match field {
+        let name = fields::writable(cx, name)?;
+        match name.and_then(|name| Ok((name, fields::value(bytes.as_le_slice(&*cx))?))) {
             Ok((name, value)) => headers.append(name, value),
             Err(error) => return Ok(Err(error)),
         };

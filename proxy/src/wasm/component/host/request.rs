@@ -38,7 +38,7 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func_wrap("set-path-with-query", |mut cx: StoreContextMut<'_, Guest>, (text,): (WasmStr,)| -> Changed {
         let path = path_with_query(&text.to_str(&cx)?);
         Ok((path.and_then(|path| {
-            cx.data_mut().open_request()?.request.uri = Uri::from(path);
+            cx.data_mut().open_request()?.set_target(Uri::from(path));
             Ok(())
         }),))
     })
@@ -48,13 +48,24 @@ fn link_reading(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func_wrap("method", |cx: StoreContextMut<'_, Guest>, (): ()| {
         Ok((text(&cx, |state| state.request.method.as_str()),))
     })?;
-    interface.func_wrap("scheme", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((text(&cx, |state| if state.client.tls.is_some() { "https" } else { "http" }),))
-    })?;
+    interface.func_wrap("scheme", |cx: StoreContextMut<'_, Guest>, (): ()| Ok((text(&cx, |state| scheme(state)),)))?;
     interface.func_wrap("authority", |cx: StoreContextMut<'_, Guest>, (): ()| Ok((text(&cx, State::host),)))?;
     interface.func_wrap("path-with-query", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((text(&cx, |state| state.request.uri.path_and_query().map_or("/", |path| path.as_str())),))
+        Ok((text(&cx, |state| target(&state.request.uri)),))
+    })?;
+    interface.func_wrap("original-path-with-query", |cx: StoreContextMut<'_, Guest>, (): ()| {
+        Ok((text(&cx, |state| target(state.original_uri.as_ref().unwrap_or(&state.request.uri))),))
     })
+}
+
+/// Path and query.
+pub(super) fn target(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |path| path.as_str())
+}
+
+/// The scheme that the client used.
+pub(super) fn scheme(state: &State) -> &'static str {
+    if state.client.tls.is_some() { "https" } else { "http" }
 }
 
 /// A text of the request; empty where there is no request.

@@ -8,6 +8,7 @@ use super::{Guest, Interface};
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     fields::link(interface, Side::Response)?;
+    fields::link_preparing(interface)?;
     interface.func_wrap("status", |cx: StoreContextMut<'_, Guest>, (): ()| {
         let response = cx.data().state.as_deref().and_then(|state| state.response.as_ref());
         Ok((response.map_or(0, |response| response.status.as_u16()),))
