@@ -1,5 +1,9 @@
-//! Sockets.
+//! Sockets, and TLS on them.
 
 mod listen;
+mod stream;
+mod tls;
 
 pub use listen::bind;
+pub use stream::Stream;
+pub use tls::{Finding, HandshakeError, Secured, Tls};

@@ -1,5 +1,6 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
+mod listeners;
 mod names;
 mod plugins;
 mod routes;
@@ -12,11 +13,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::diagnostic::Diagnostic;
-use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Listener, Log, LogFormat, Secret};
-use super::raw::{List, Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawListener, RawLog, RawSecret};
+use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Log, LogFormat, Secret};
+use super::raw::{Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawLog, RawSecret};
 use super::source::{Source, child};
 use super::written::{As, Size, Time};
 use super::{MAX_PROBLEMS, nearest};
@@ -136,14 +135,6 @@ impl Check<'_> {
     fn workers(&mut self, workers: Option<u64>) -> usize {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
         self.count("/workers", workers, cores.min(1024), 1, 1024)
-    }
-
-    fn listeners(&mut self, listeners: &List<RawListener>) -> Vec<Listener> {
-        if listeners.is_empty() && self.source.value().pointer("/listeners").is_none_or(Value::is_array) {
-            let example = "write `listeners: [{ address: 127.0.0.1:8080 }]`";
-            self.error_with_help("/listeners", "there is no listener", example);
-        }
-        listeners.iter().flatten().map(|listener| Listener { address: listener.address.0 }).collect()
     }
 
     fn admin(&mut self, admin: &RawAdmin) -> Admin {

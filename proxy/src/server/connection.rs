@@ -23,7 +23,8 @@ use super::request::handle;
 use super::watch::{Waiting, Watch};
 use super::worker::Worker;
 use crate::chain::Client;
-use crate::config::Config;
+use crate::config::{Alpn, Config};
+use crate::net::{Secured, Stream, Tls};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -33,13 +34,22 @@ const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: clo
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves a connection to its end.
-pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: SocketAddr) {
+pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: SocketAddr, at: SocketAddr) {
     let pin = worker.pinner.pin();
     let config = pin.config();
+    // A listener that is gone since the connection was accepted: nobody knows any more whether it spoke TLS.
+    let Some(listener) = pin.listeners.get(&at) else { return };
+    let (stream, tls, known) = match &listener.tls {
+        None => (Stream::Plain(stream), None, None),
+        Some(tls) => match Box::pin(secure(&worker, tls, stream, address)).await {
+            Some(Secured { stream, info, alpn, .. }) => (stream, Some(info), alpn.map(Version::from)),
+            None => return,
+        },
+    };
     let watch = Arc::new(Watch::new());
     let mut socket = Socket { stream, prefix: Bytes::new(), watch: watch.clone() };
-    let client = Arc::new(Client::new(worker.index, address, None));
-    let served = match socket.detect(&worker, config).await {
+    let client = Arc::new(Client { edge: listener.edge.clone(), ..Client::new(worker.index, address, tls) });
+    let served = match socket.version(known, &worker, config).await {
         Ok(Some(Version::Http1)) => http1(&worker, socket, client, config, &watch).await,
         Ok(Some(Version::Http2)) => http2(&worker, socket, client, config, &watch).await,
         Ok(None) => Ok(()),
@@ -50,9 +60,30 @@ pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: Socke
     }
 }
 
+/// Does the handshake of a connection; nothing where that failed, or gofe drains before it is done.
+async fn secure(worker: &Worker, tls: &Tls, stream: TcpStream, address: SocketAddr) -> Option<Secured> {
+    let secured = tokio::select! {
+        secured = tls.accept(stream) => secured,
+        () = worker.shared.drained() => return None,
+    };
+    let result = secured.as_ref().map_or_else(|error| error.reason, |secured| secured.kind);
+    worker.metrics.handshake(worker.index, result);
+    secured.inspect_err(|error| debug!(%address, reason = error.reason, "no TLS handshake: {error}")).ok()
+}
+
+#[derive(Clone, Copy)]
 enum Version {
     Http1,
     Http2,
+}
+
+impl From<Alpn> for Version {
+    fn from(alpn: Alpn) -> Self {
+        match alpn {
+            Alpn::Http2 => Self::Http2,
+            Alpn::Http11 => Self::Http1,
+        }
+    }
 }
 
 /// How the loop around a connection ended.
@@ -134,8 +165,15 @@ fn service(
     Future = impl Future<Output = Result<Response, Infallible>> + Send + 'static,
 > {
     service_fn(move |request| {
+        let edge = client.edge.clone();
         let handled = handle(worker.clone(), client.clone(), watch.clone(), request);
-        async move { Ok(handled.await) }
+        async move {
+            let mut response = handled.await;
+            if let Some(edge) = edge {
+                edge.harden(response.headers_mut());
+            }
+            Ok(response)
+        }
     })
 }
 
@@ -182,12 +220,27 @@ async fn drive<C: Future<Output = Result<(), hyper::Error>> + Unpin>(
 
 /// A client's socket: bytes that were read to find out the version come first.
 struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     prefix: Bytes,
     watch: Arc<Watch>,
 }
 
 impl Socket {
+    /// The version that was agreed upon, or the one that is seen.
+    async fn version(
+        &mut self,
+        known: Option<Version>,
+        worker: &Worker,
+        config: &Config,
+    ) -> io::Result<Option<Version>> {
+        match known {
+            // What comes is for hyper to judge, from its first byte on.
+            Some(Version::Http2) => Ok(known),
+            Some(Version::Http1) => Ok(self.detect(worker, config).await?.and(known)),
+            None => self.detect(worker, config).await,
+        }
+    }
+
     /// Reads until it is certain which HTTP the client speaks; nothing where it closes or is too slow.
     async fn detect(&mut self, worker: &Worker, config: &Config) -> io::Result<Option<Version>> {
         let mut buffer = BytesMut::with_capacity(MIN_BUFFER);
@@ -251,7 +304,10 @@ impl hyper::rt::Write for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        // TLS takes more than the client does.
+        self.watch.written(polled.is_ready());
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -16,6 +16,7 @@ use super::rescue::{Refusal, Trouble, rescue};
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
+use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
 use crate::snapshot::{Action, Pin, Upstream};
 
@@ -37,7 +38,19 @@ pub(super) async fn handle(
     let (mut parts, body) = request.into_parts();
     let version = parts.version;
     let pin = worker.pinner.pin();
-    let found = admit(&mut parts).map_err(Trouble::Refused).and_then(|()| {
+    let admitted = admit(&mut parts);
+    if admitted.is_ok()
+        && let Some((status, headers)) = client.edge.as_ref().and_then(|e| e.redirect(&parts.headers, &parts.uri))
+    {
+        watch.end();
+        worker.metrics.redirected(worker.index);
+        return plain(Reply { headers, ..Reply::plain(status) });
+    }
+    if !pin.identities.is_empty() {
+        let identity = client.tls.as_ref().and_then(|tls| tls.identity.as_ref());
+        identify(&mut parts.headers, &pin.identities, identity);
+    }
+    let found = admitted.map_err(Trouble::Refused).and_then(|()| {
         let found = pin.table.find_request(&parts).map_err(|_| Refusal::AmbiguousPath)?;
         found.ok_or(Trouble::NoRoute)
     });
