@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::config::{self, Diagnostics, Loaded, PluginSource};
+use crate::config::{self, Diagnostics, Loaded, PluginSource, Tls};
 use crate::snapshot::Code;
 pub use watch::Watcher;
 
@@ -60,7 +60,7 @@ pub fn files(loaded: &Loaded) -> Vec<PathBuf> {
 /// The files of certificates and their keys.
 fn tls_files(loaded: &Loaded) -> impl Iterator<Item = PathBuf> {
     let listeners = loaded.config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    listeners.flat_map(|tls| tls.files()).map(Path::to_owned)
+    listeners.flat_map(Tls::files).map(Path::to_owned)
 }
 
 fn read(source: &PluginSource) -> Result<Bytes, String> {

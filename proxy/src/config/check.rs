@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
-use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Log, LogFormat, Secret};
+use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Listener, Log, LogFormat, Secret};
 use super::raw::{Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawLog, RawSecret};
 use super::source::{Source, child};
 use super::written::{As, Size, Time};
@@ -210,6 +210,14 @@ impl Check<'_> {
         // With a hole among the listeners, their numbers are not those of the file.
         if listeners.is_none_or(|listeners| listeners.len() != config.listeners.len()) {
             return;
+        }
+        for (index, listener) in config.listeners.iter().enumerate() {
+            let other = |other: &&Listener| other.address == listener.address && *other != listener;
+            if listener.address.port() == 0 && config.listeners[..index].iter().any(|l| other(&l)) {
+                let message = format!("another listener on {} has other options", listener.address);
+                let help = "give each a port, or an IP address of its own";
+                self.error_with_help(&format!("/listeners/{index}/address"), message, help);
+            }
         }
         let mut seen: BTreeMap<SocketAddr, String> = BTreeMap::new();
         let listeners =

@@ -28,7 +28,8 @@ impl Edge {
         let host: Authority = headers.get(HOST)?.to_str().ok()?.parse().ok()?;
         let port = if *port == 443 { String::new() } else { format!(":{port}") };
         // `OPTIONS *` has no URI of its own.
-        let path = target.path_and_query().map(|path| path.as_str()).filter(|path| *path != "*").unwrap_or("/");
+        let path =
+            target.path_and_query().map(http::uri::PathAndQuery::as_str).filter(|path| *path != "*").unwrap_or("/");
         let location = HeaderValue::try_from(format!("https://{}{port}{path}", host.host())).ok()?;
         Some((*status, HeaderMap::from_iter([(LOCATION, location)])))
     }
@@ -142,14 +143,11 @@ mod tests {
     fn a_redirect_keeps_host_path_and_query_and_changes_the_port() {
         assert!(edge(None, None).is_none());
         let locate = |port, host, target: &'static str| {
-            let (status, headers) =
-                edge(Some(port)).redirect(&headers(&[("host", host)]), &Uri::from_static(target)).unwrap();
+            let edge = edge(Some(port), None).unwrap();
+            let (status, headers) = edge.redirect(&headers(&[("host", host)]), &Uri::from_static(target)).unwrap();
             assert_eq!(status, 308);
             headers[LOCATION].to_str().unwrap().to_owned()
         };
-        fn edge(port: Option<u16>) -> Edge {
-            super::tests::edge(port, None).unwrap()
-        }
         assert_eq!(locate(443, "example.com:80", "/a?b=c"), "https://example.com/a?b=c");
         assert_eq!(locate(8443, "[::1]:8080", "/"), "https://[::1]:8443/");
         assert_eq!(locate(443, "a", "*"), "https://a/");

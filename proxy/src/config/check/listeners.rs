@@ -120,7 +120,8 @@ impl Check<'_> {
     }
 
     fn hsts(&mut self, at: &str, raw: &RawHsts) -> Option<Hsts> {
-        let longest = Time(10 * YEAR);
+        // As people write ten years.
+        let longest = Time(Duration::from_secs(315_576_000));
         let second = Time(Duration::from_secs(1));
         let max_age = raw.max_age.as_ref().filter(|age| !age.0.0.is_zero());
         let max_age = match (&raw.max_age, max_age) {

@@ -30,14 +30,12 @@ pub(super) fn load(config: &config::Certificate, at: &str, found: &mut Vec<Findi
     let key = keep(signing_key(config, &at_key), found);
     let chain = chain?;
     let parsed = keep(parse(config, &chain, &at_certificate), found);
-    let staple = match (&config.ocsp, &parsed) {
-        (Some(path), Some(leaf)) => Some(keep(ocsp::load(path, leaf, &at_ocsp, found), found)?),
-        _ => None,
-    };
     let leaf = parsed?;
     found.extend(expiry(config, &leaf, &at_certificate));
     let names = names(config, &leaf, at, found);
-    let key = CertifiedKey { cert: chain.clone(), key: key?, ocsp: staple };
+    let ocsp = config.ocsp.as_ref().map(|path| ocsp::load(path, &leaf, &at_ocsp, found));
+    let ocsp = ocsp.and_then(|ocsp| keep(ocsp, found));
+    let key = CertifiedKey { cert: chain.clone(), key: key?, ocsp };
     keep(matches(config, &key, &at_key), found)?;
     Some(Loaded { key: Arc::new(key), names })
 }
