@@ -1,9 +1,11 @@
 //! Sockets, and TLS on them.
 
+mod batched;
 mod listen;
 mod stream;
 mod tls;
 
+pub use batched::Batched;
 pub use listen::bind;
 pub use stream::Stream;
 pub use tls::{Finding, HandshakeError, Secured, Tls};

@@ -6,6 +6,7 @@ mod artifact;
 mod component;
 mod engine;
 mod env;
+mod functions;
 mod limits;
 mod pool;
 

@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: measurements.
 
+pub(crate) mod instructions;
+mod peers;
+
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
@@ -18,6 +21,10 @@ pub(crate) enum Bench {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Count the instructions of requests and of plugins' work, and compare them with benches/instructions.json.
+    Instructions(instructions::Options),
+    /// gofe beside nginx, HAProxy, Envoy, Traefik and Caddy, which are installed when missing. Needs Linux.
+    Peers(peers::Options),
 }
 
 /// Runs a measurement.
@@ -29,5 +36,7 @@ pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
             }
             process::run(workspace.cargo().args(["bench", "--locked", "--package", PACKAGE, "--"]).args(arguments))
         }
+        Bench::Instructions(options) => instructions::run(workspace, options).map(|outcome| outcome.tell()),
+        Bench::Peers(options) => peers::run(workspace, options),
     }
 }

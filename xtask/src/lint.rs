@@ -70,13 +70,14 @@ fn report(mut findings: Vec<Finding>) -> Result<()> {
     }
 }
 
-/// Plugins, examples and guests once more for the target that they run on: the code behind `cfg(target_arch)` is not there
+/// Plugins, examples, guests and the benchmark's filters once more for the target that they run on: the code behind `cfg(target_arch)` is not there
 /// in the other run.
 fn wasm_clippy(workspace: &Workspace) -> Result<()> {
     setup::targets(workspace)?;
     for target in [WASM, WASI] {
-        let modules =
-            ["plugins", "examples/plugins", "tests/guests"].map(|folder| workspace.modules_in(folder)).concat();
+        let modules = ["plugins", "examples/plugins", "tests/guests", "benches/plugins"]
+            .map(|folder| workspace.modules_in(folder))
+            .concat();
         let names: Vec<_> = modules.iter().filter(|package| package.wasm_target == target).map(|p| &p.name).collect();
         if names.is_empty() {
             continue;

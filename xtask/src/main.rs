@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::steps::{Outcome, Steps};
+use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 /// The developer's commands of gofe.
@@ -63,7 +63,7 @@ enum Task {
         #[command(subcommand)]
         what: bench::Bench,
     },
-    /// Install what the other commands use: WASM targets, clippy, rustfmt, curl, cargo-deny.
+    /// Install what the other commands use: WASM targets, clippy, rustfmt, curl, valgrind, cargo-deny.
     Setup,
 }
 
@@ -93,15 +93,13 @@ fn run(cli: Cli) -> Result<()> {
         }
         Task::Plugins { check } => {
             let outcome = if check { plugins::check(&workspace)? } else { plugins::update(&workspace)? };
-            if let Outcome::Skipped(why) = outcome {
-                eprintln!("skipped: {why}");
-            }
+            outcome.tell();
             Ok(())
         }
         Task::Guests => guests::build(&workspace),
         Task::Certificates => docs::certificates(&workspace),
         Task::CheckDocs => docs::check(&workspace),
         Task::Bench { what } => bench::run(&workspace, &what),
-        Task::Setup => setup::ensure(&workspace).and_then(|()| setup::cargo_deny(&workspace)),
+        Task::Setup => setup::all(&workspace),
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests need beside stable Rust: targets and components by rustup, curl, and on request cargo-deny.
+//! What the tests need beside stable Rust: targets and components by rustup, curl, valgrind, and on request cargo-deny.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +13,15 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
     targets(workspace)?;
     components(workspace)?;
     curl()
+}
+
+/// Also gets what the other commands use where it is there.
+pub(crate) fn all(workspace: &Workspace) -> Result<()> {
+    ensure(workspace)?;
+    if !valgrind()? {
+        eprintln!("valgrind is not there; without it, `cargo xtask test` counts no instructions");
+    }
+    cargo_deny(workspace)
 }
 
 /// Adds the WASM targets that the toolchain does not have.
@@ -36,7 +45,7 @@ pub(crate) fn components(workspace: &Workspace) -> Result<()> {
 }
 
 /// Installs cargo-deny, which the lints use where it is there.
-pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<()> {
+fn cargo_deny(workspace: &Workspace) -> Result<()> {
     if has_cargo_deny(workspace) {
         return Ok(());
     }
@@ -72,13 +81,35 @@ fn curl() -> Result<()> {
     if process::succeeds(Command::new("curl").arg("--version")) {
         return Ok(());
     }
-    let root = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !root || !process::succeeds(Command::new("apt-get").arg("--version")) {
+    if !can_install() {
         bail!(
             "the tests need curl. Install the package `curl` of your system, for example `sudo apt-get install curl`"
         );
     }
+    install(&["curl", "ca-certificates"])
+}
+
+/// Makes sure of valgrind, which counts instructions. False where it is not there and cannot be had.
+pub(crate) fn valgrind() -> Result<bool> {
+    let is_there = || process::succeeds(Command::new("valgrind").arg("--version"));
+    if is_there() || !can_install() {
+        return Ok(is_there());
+    }
+    // Without a network the guard is left out, and what went wrong is above that.
+    if let Err(error) = install(&["valgrind"]) {
+        eprintln!("{error:#}");
+    }
+    Ok(is_there())
+}
+
+/// Whether packages of the system can be installed: by root, where it is Debian or its like.
+fn can_install() -> bool {
+    let root = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    root && process::succeeds(Command::new("apt-get").arg("--version"))
+}
+
+fn install(packages: &[&str]) -> Result<()> {
     process::run(Command::new("apt-get").args(["update", "--quiet"]))?;
-    let install = ["install", "--yes", "--quiet", "--no-install-recommends", "curl", "ca-certificates"];
-    process::run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(install))
+    let install = ["install", "--yes", "--quiet", "--no-install-recommends"];
+    process::run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(install).args(packages))
 }

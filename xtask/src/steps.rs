@@ -12,6 +12,15 @@ pub(crate) enum Outcome {
     Skipped(String),
 }
 
+impl Outcome {
+    /// Says so where a command that is no part of a run could not do its work.
+    pub(crate) fn tell(&self) {
+        if let Self::Skipped(why) = self {
+            eprintln!("skipped: {why}");
+        }
+    }
+}
+
 /// The steps so far. A failed step does not keep the others from running, so that one run shows all that is wrong.
 #[derive(Default)]
 pub(crate) struct Steps {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::bench::instructions;
 use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
 use crate::{docs, guests, lint, plugins, process, setup};
@@ -18,6 +19,8 @@ pub(crate) enum Part {
     Tests,
     /// Whether the pages name what there is.
     Docs,
+    /// What requests and plugins cost in instructions, beside the baseline.
+    Instructions,
 }
 
 /// Runs the suite, or one part of it. `arguments` go to `cargo test`.
@@ -38,6 +41,10 @@ pub(crate) fn run(workspace: &Workspace, only: Option<Part>, arguments: &[String
     }
     if wanted(Part::Docs) {
         steps.run("docs", "cargo xtask check-docs", || docs::check(workspace).map(|()| Outcome::Done));
+    }
+    if wanted(Part::Instructions) {
+        let count = || instructions::run(workspace, &instructions::Options::default());
+        steps.run("instructions", "cargo xtask test --only instructions", count);
     }
     steps.finish()
 }

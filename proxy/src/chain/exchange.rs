@@ -93,6 +93,8 @@ pub struct State {
     pub reached: usize,
     /// The steps that failed open, one bit each: they are out of this request.
     pub disabled: u64,
+    /// When the step before this one ended, or the phase began.
+    pub lap: Instant,
     /// Instances that are held until the end of the request, by the plugin's identity.
     pub leases: Vec<(usize, Box<dyn Any + Send>)>,
 }
@@ -124,6 +126,7 @@ impl State {
             summary: Summary::new(started),
             reached: 0,
             disabled: 0,
+            lap: started,
             leases: Vec::new(),
         }
     }
@@ -131,6 +134,12 @@ impl State {
     /// The host and port that the client asked for, as it wrote them; `server` sees to it that there is one.
     pub fn host(&self) -> &str {
         self.request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The time since the last lap; the next begins now. A clock is read once for each step, and not twice.
+    pub fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.lap, now))
     }
 
     /// Puts an answer in the place of the response; its body is given back.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,6 +14,41 @@ pub enum Stream {
     Plain(TcpStream),
     /// TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Waits until there is something to read, or the end.
+    ///
+    /// # Errors
+    /// What the system says of the socket.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.readable().await,
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_ref();
+                // It wants nothing from the socket while there is text that was decrypted and not taken.
+                if session.wants_read() { socket.readable().await } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing, or less than TLS can decrypt; what the connection broke off with.
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_read(buffer),
+            Self::Tls(stream) => {
+                let mut read = ReadBuf::new(buffer);
+                // Whoever would be woken waits by `readable`.
+                match Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut read) {
+                    Poll::Ready(result) => result.map(|()| read.filled().len()),
+                    Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+                }
+            }
+        }
+    }
 }
 
 /// Calls a method of whichever stream it is.

@@ -52,15 +52,14 @@ impl Shared {
         }
     }
 
-    /// Runs a task on this worker that the drain waits for.
-    pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        // A request that is dropped because its runtime ends has nobody left to run the task.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let count = Count::new(self.clone(), |shared| &shared.tasks);
-        runtime.spawn(async move {
-            task.await;
-            drop(count);
-        });
+    /// Whether gofe drains.
+    pub(super) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Counts a task that the drain waits for, while what is returned lives.
+    pub(super) fn task(self: &Arc<Self>) -> Count {
+        Count::new(self.clone(), |shared| &shared.tasks)
     }
 
     fn is_idle(&self) -> bool {

@@ -13,7 +13,7 @@ use super::listeners;
 use super::plugin::{FailedPlugin, Key};
 use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::{Chain, Outbound};
-use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, Secret, Source};
+use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
 use crate::route;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
@@ -80,6 +80,7 @@ impl<'a> Builder<'a> {
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
         }
+        resources.engine.keep_only(|name| config.plugins.contains_key(name));
         let upstreams = builder.upstreams(config);
         let routes = builder.routes(config, &plugins, &upstreams);
         Ok(Snapshot {
@@ -213,7 +214,9 @@ impl<'a> Builder<'a> {
     async fn load(&self, name: &str, key: &Key, bytes: &[u8]) -> Result<Plugin, Trouble> {
         let at = format!("/plugins/{}", escape(name));
         let resources = self.resources;
-        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref())
+        // What is in the binary does not change while it runs.
+        let changes = matches!(key.config.source, PluginSource::File(_)).then_some(name);
+        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref(), changes)
             .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
         let env = self.env(name, key)?;
         Plugin::load(&resources.engine, &artifact, env).await.map_err(|error| match error {

@@ -77,16 +77,16 @@ impl Links {
 /// the rules are those of HTTP/1.1.
 pub(super) async fn exchange(
     flight: Flight,
-    mut request: Request<Body>,
+    mut request: Box<Request<Body>>,
     watch: &Watch,
 ) -> Result<Response<Body>, Failure> {
     let slot = Arc::clone(&flight.slot);
     message::for_http2(&mut request, &slot.authority);
     if let Some((mut sender, stream)) = slot.links.take() {
         let copy = message::is_repeatable(&request).then(|| message::copy(&request));
-        match sender.try_send_request(request).await {
+        match sender.try_send_request(*request).await {
             Ok(response) => return finish(response, stream, flight),
-            Err(mut failed) => match failed.take_message().or(copy) {
+            Err(mut failed) => match failed.take_message().map(Box::new).or(copy) {
                 Some(again) => request = again,
                 None => return Err(Failure { error: slot.explain(failed.into_error(), watch), unsent: None }),
             },
@@ -94,9 +94,9 @@ pub(super) async fn exchange(
     }
     let (mut sender, stream) = match open(&slot).await {
         Ok(opened) => opened,
-        Err(error) => return Err(Failure { error, unsent: Some(Box::new(request)) }),
+        Err(error) => return Err(Failure { error, unsent: Some(request) }),
     };
-    match sender.try_send_request(request).await {
+    match sender.try_send_request(*request).await {
         Ok(response) => finish(response, stream, flight),
         Err(mut failed) => {
             let unsent = failed.take_message().map(Box::new);

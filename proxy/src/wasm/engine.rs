@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
+use tracing::warn;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::functions::Functions;
 
 /// The time between two epoch ticks: how long a guest runs before it lets others on its worker run.
 pub(super) const TICK: Duration = Duration::from_millis(1);
@@ -13,6 +16,8 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 const TICKS_UNTIL_SLEEP: u32 = 64;
 /// How many instances there can be at a time, in all plugins and workers.
 const MAX_INSTANCES: u32 = 4096;
+/// The fewest instances that are worth a start. Each takes 4 GiB of addresses, though hardly any memory.
+const MIN_INSTANCES: u32 = 8;
 /// A component is several core instances: the guest, and the shims that `wit-component` puts around it.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 4;
 
@@ -29,6 +34,7 @@ pub struct EngineError(wasmtime::Error);
 pub struct Engine {
     inner: wasmtime::Engine,
     clock: Arc<Clock>,
+    functions: Arc<Functions>,
 }
 
 impl Engine {
@@ -37,9 +43,10 @@ impl Engine {
     /// # Errors
     /// When the address space for the instance pool cannot be reserved, or the machine's processor has no compiler.
     pub fn new() -> Result<Self, EngineError> {
-        let inner = wasmtime::Engine::new(&config()).map_err(EngineError)?;
+        let functions = Arc::new(Functions::default());
+        let inner = reserve(&functions).map_err(EngineError)?;
         let clock = Clock::start(inner.clone());
-        Ok(Self { inner, clock })
+        Ok(Self { inner, clock, functions })
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -49,15 +56,43 @@ impl Engine {
     pub(super) fn clock(&self) -> &Arc<Clock> {
         &self.clock
     }
+
+    pub(super) fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// Forgets what is kept of plugins that are gone, to compile their next version sooner.
+    pub fn keep_only(&self, exists: impl Fn(&str) -> bool) {
+        self.functions.keep_only(exists);
+    }
 }
 
-fn config() -> Config {
+/// Reserves the addresses for as many instances as there is room for. All of them take 16 TiB, which is more than
+/// `ulimit -v`, valgrind or a processor with 39-bit addresses allow.
+fn reserve(functions: &Arc<Functions>) -> wasmtime::Result<wasmtime::Engine> {
+    let mut instances = MAX_INSTANCES;
+    loop {
+        let mut config = config(instances);
+        config.enable_incremental_compilation(functions.clone())?;
+        match wasmtime::Engine::new(&config) {
+            Ok(engine) if instances == MAX_INSTANCES => return Ok(engine),
+            Ok(engine) => {
+                warn!(instances, "the address space is limited: more plugin instances cannot run at a time");
+                return Ok(engine);
+            }
+            Err(error) if instances <= MIN_INSTANCES => return Err(error),
+            Err(_) => instances /= 2,
+        }
+    }
+}
+
+fn config(instances: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(MAX_INSTANCES)
-        .total_core_instances(MAX_INSTANCES * CORE_INSTANCES_PER_COMPONENT)
-        .total_memories(MAX_INSTANCES)
-        .total_tables(MAX_INSTANCES * 2)
-        .total_stacks(MAX_INSTANCES)
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * CORE_INSTANCES_PER_COMPONENT)
+        .total_memories(instances)
+        .total_tables(instances * 2)
+        .total_stacks(instances)
         // What a small plugin touches is cleared by writing zeros, which is cheaper than giving pages back.
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(16 << 10);

@@ -1,0 +1,104 @@
+//! What is counted: requests through chains of plugins.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// One figure.
+pub(super) struct Scenario {
+    /// Its name in the report and in the baseline.
+    pub(super) name: &'static str,
+    /// The scenario whose cost is taken off, so that the figure is what the plugin costs.
+    pub(super) over: Option<&'static str>,
+    /// How often the work is done in one request: the figure is for one time.
+    pub(super) share: u64,
+    /// The plugins of the chain and what the configuration says of each; `WORK` stands for the file of the plugin
+    /// that does the work.
+    pub(super) plugins: Vec<(&'static str, String)>,
+    /// The bytes of the request's body.
+    pub(super) body: usize,
+}
+
+/// Proxied requests as they are.
+pub(super) const PLAIN: &str = "request, no plugin";
+const NOOP: &str = "request, one plugin that does nothing";
+const BODY: &str = "request with 16 KiB of body, no plugin";
+const CHUNK: usize = 16 << 10;
+/// How often a kind of work is done in one call.
+const TIMES: u64 = 10;
+
+/// Every scenario, in the order of the report.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let four = STANDARD.map(|(name, config)| (name, config.to_owned())).to_vec();
+    let whole = |name, plugins| Scenario { name, over: None, share: 1, plugins, body: 0 };
+    let mut all = vec![
+        whole(PLAIN, vec![]),
+        whole(NOOP, vec![work("nothing", 1, "")]),
+        whole("request, four standard plugins", four),
+        Scenario { body: CHUNK, ..whole(BODY, vec![]) },
+    ];
+    let over = |other, name, plugin| Scenario { over: Some(other), ..whole(name, vec![plugin]) };
+    all.push(over(PLAIN, "call of a plugin that does nothing", work("nothing", 1, "")));
+    all.push(over(NOOP, "new instance for a request (`instance: fresh`)", work("nothing", 1, "instance: fresh, ")));
+    all.push(Scenario { body: CHUNK, ..over(BODY, "call with 16 KiB of body", work("body-chunk", 1, "")) });
+    for (name, kind) in KINDS {
+        all.push(Scenario { share: TIMES, ..over(NOOP, name, work(kind, TIMES, "")) });
+    }
+    for ((plugin, config), name) in STANDARD.into_iter().zip(STANDARD_NAMES) {
+        all.push(over(PLAIN, name, (plugin, config.to_owned())));
+    }
+    all
+}
+
+/// What a plugin does with the host, by the names in the configuration of the plugin `work`.
+const KINDS: [(&str, &str); 9] = [
+    ("reading a request header", "header-get"),
+    ("setting a request header", "header-set"),
+    ("setting a response header", "response-header-set"),
+    ("reading an attribute", "attribute-get"),
+    ("setting an attribute", "attribute-set"),
+    ("reading a key-value pair", "key-value-get"),
+    ("writing a key-value pair", "key-value-set"),
+    ("taking from a token bucket", "token-bucket"),
+    ("writing a line of the log", "log-line"),
+];
+
+/// The four of `benches/four-plugins.yaml`.
+const STANDARD: [(&str, &str); 4] = [
+    ("access-log", "{ source: 'std:access-log', allow: { output: 'file:access.log' } }"),
+    ("api-key", "{ source: 'std:api-key', config: { keys: { secret: alice } } }"),
+    ("rate-limit", "{ source: 'std:rate-limit', config: { key: client-ip, rate: 1000000/s, burst: 1000000 } }"),
+    (
+        "router",
+        "{ source: 'std:router', config: { rules: [{ name: canary, when: { header: x-canary, is: always }, \
+         upstream: canary }] } }",
+    ),
+];
+const STANDARD_NAMES: [&str; 4] =
+    ["plugin access-log, all phases", "plugin api-key", "plugin rate-limit, all phases", "plugin router"];
+
+fn work(kind: &str, times: u64, more: &str) -> (&'static str, String) {
+    let allow = if kind.starts_with("key-value") { "allow: { key-value: true }, " } else { "" };
+    ("work", format!("{{ source: 'file:WORK', {allow}{more}config: {{ do: {kind}, times: {times} }} }}"))
+}
+
+/// A configuration with one chain of these plugins.
+pub(super) fn configuration(plugins: &[(&str, String)], upstream: SocketAddr, work: &Path) -> String {
+    let entries: String = plugins.iter().map(|(name, entry)| format!("  {name}: {entry}\n")).collect();
+    let entries = entries.replace("WORK", &work.to_string_lossy());
+    let names: Vec<_> = plugins.iter().map(|(name, _)| *name).collect();
+    let (plugins, chain) = match plugins.is_empty() {
+        true => (String::new(), ""),
+        false => (format!("plugins:\n{entries}chains: {{ c: [{}] }}\n", names.join(", ")), "chain: c, "),
+    };
+    format!(
+        "workers: 1\nlog: {{ format: json }}\nlisteners: [{{ address: 127.0.0.1:0 }}]\n{plugins}\
+         routes: [{{ {chain}upstream: up }}]\n\
+         upstreams: {{ up: {{ endpoints: [{upstream}] }}, canary: {{ builtin: echo }} }}\n"
+    )
+}
+
+/// All code that the scenarios load.
+pub(super) fn every_plugin() -> Vec<(&'static str, String)> {
+    let four = STANDARD.map(|(name, config)| (name, config.to_owned()));
+    four.into_iter().chain([work("nothing", 1, "")]).collect()
+}
