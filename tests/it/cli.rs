@@ -34,6 +34,7 @@ fn refused(check: &Check, words: &[&str]) {
 #[test]
 fn every_example_is_accepted() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    gofe_certificates::examples(&folder.join("certificates")).unwrap();
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "yaml")).collect();
     assert!(!files.is_empty());

@@ -24,6 +24,7 @@ use super::watch::{Patience, Waiting, Watch};
 use super::worker::Worker;
 use crate::chain::Client;
 use crate::config::Config;
+use crate::net::{Batched, Secured, Stream, Tls};
 
 /// What a client that is too slow with its head gets.
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -36,20 +37,54 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_millis(500);
 
 /// Serves a connection to its end.
-pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: SocketAddr) {
+pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: SocketAddr, at: SocketAddr) {
+    let (tls, edge) = match worker.pinner.pin().listeners.get(&at) {
+        Some(listener) => (listener.tls.clone(), listener.edge.clone()),
+        // It is gone since the connection was accepted: nobody knows any more whether it spoke TLS.
+        None => return,
+    };
+    let (stream, info, known) = match tls {
+        None => (Stream::Plain(Batched::new(stream)), None, None),
+        // Boxed, so that cleartext is no larger for it.
+        Some(tls) => match Box::pin(secure(&worker, tls, stream, address)).await {
+            Some(Secured { stream, info, alpn, .. }) => (stream, Some(info), alpn.map(Version::from)),
+            None => return,
+        },
+    };
     let watch = Arc::new(Watch::new());
-    let client = Arc::new(Client::new(worker.index, address, None));
-    let served = speak(&worker, Socket::new(stream, watch.clone()), &client, &watch).await;
+    let client = Arc::new(Client { edge, ..Client::new(worker.index, address, info) });
+    let served = speak(&worker, Socket::new(stream, watch.clone()), known, &client, &watch).await;
     if let Err(error) = served {
         debug!(%address, "the connection broke off: {error}");
     }
 }
 
+/// Does the handshake of a connection; nothing where that failed, or gofe drains before it is done.
+async fn secure(worker: &Worker, tls: Arc<Tls>, stream: TcpStream, address: SocketAddr) -> Option<Secured> {
+    let secured = tokio::select! {
+        secured = tls.accept(stream) => secured,
+        () = worker.shared.drained() => return None,
+    };
+    let result = secured.as_ref().map_or_else(|error| error.reason, |secured| secured.kind);
+    worker.metrics.handshake(worker.index, result);
+    secured.inspect_err(|error| debug!(%address, reason = error.reason, "no TLS handshake: {error}")).ok()
+}
+
 /// Waits for bytes without a buffer for them, then serves: HTTP/1 until it rests again. What serves is boxed, so that
-/// a resting connection is no larger than its wait.
-async fn speak(worker: &Arc<Worker>, socket: Socket, client: &Arc<Client>, watch: &Arc<Watch>) -> Result<(), String> {
+/// a resting connection is no larger than its wait. `known` is what TLS agreed upon: then hyper judges from the first byte.
+async fn speak(
+    worker: &Arc<Worker>,
+    socket: Socket,
+    known: Option<Version>,
+    client: &Arc<Client>,
+    watch: &Arc<Watch>,
+) -> Result<(), String> {
     let mut resting = socket;
-    match resting.detect(worker).await.map_err(|error| error.to_string())? {
+    let version = match known {
+        Some(version) => Some(version),
+        None => resting.detect(worker).await.map_err(|error| error.to_string())?,
+    };
+    match version {
         None => return Ok(()),
         Some(Version::Http2) => return Box::pin(http2(worker, resting, client, watch)).await,
         Some(Version::Http1) => {}

@@ -18,6 +18,7 @@ use super::rescue::{Refusal, Trouble, rescue};
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
+use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
 use crate::snapshot::{Action, Pin, Upstream};
 
@@ -39,7 +40,19 @@ pub(super) async fn handle(
     let (mut parts, body) = request.into_parts();
     let version = parts.version;
     let pin = worker.pinner.pin();
-    let found = admit(&mut parts).map_err(Trouble::Refused).and_then(|()| {
+    let admitted = admit(&mut parts);
+    if admitted.is_ok()
+        && let Some((status, headers)) = client.edge.as_ref().and_then(|e| e.redirect(&parts.headers, &parts.uri))
+    {
+        watch.end();
+        worker.metrics.redirected(worker.index);
+        return Ok(plain(Reply { headers, ..Reply::plain(status) }));
+    }
+    if !pin.identities.is_empty() {
+        let identity = client.tls.as_ref().and_then(|tls| tls.identity.as_ref());
+        identify(&mut parts.headers, &pin.identities, identity);
+    }
+    let found = admitted.map_err(Trouble::Refused).and_then(|()| {
         let found = pin.table.find_request(&parts).map_err(|_| Refusal::AmbiguousPath)?;
         found.ok_or(Trouble::NoRoute)
     });
@@ -48,7 +61,9 @@ pub(super) async fn handle(
         Err(trouble) => {
             watch.end();
             worker.metrics.error(worker.index, trouble.reason());
-            return Ok(plain(rescue(&trouble, version, "")));
+            let mut response = plain(rescue(&trouble, version, ""));
+            harden(&client, response.headers_mut());
+            return Ok(response);
         }
     };
     let name = pin.routes[index].name.clone();
@@ -211,7 +226,8 @@ impl Flight {
         let keeps = self.route().chain.takes(Phase::Complete);
         let mut exchange = self.hand.lock().await;
         exchange.response_open = false;
-        if !keeps && let Some(parts) = exchange.response.take() {
+        if !keeps && let Some(mut parts) = exchange.response.take() {
+            harden(&exchange.client, &mut parts.headers);
             return parts;
         }
         let (mut parts, ()) = Response::new(()).into_parts();
@@ -219,7 +235,15 @@ impl Flight {
             parts.status = response.status;
             parts.headers = response.headers.clone();
         }
+        harden(&exchange.client, &mut parts.headers);
         parts
+    }
+}
+
+/// Says what the client's listener says in every response.
+fn harden(client: &Client, headers: &mut HeaderMap) {
+    if let Some(edge) = &client.edge {
+        edge.harden(headers);
     }
 }
 

@@ -156,7 +156,7 @@ impl Worker {
                 command = commands.recv() => match command {
                     Some(Command::Listen(address, listener)) => match tokio::net::TcpListener::from_std(listener) {
                         Ok(listener) => {
-                            let task = tokio::spawn(self.clone().accept(listener));
+                            let task = tokio::spawn(self.clone().accept(listener, address));
                             accepting.insert(address, task.abort_handle());
                         }
                         Err(error) => error!(%address, "the socket cannot be used: {error}"),
@@ -179,10 +179,11 @@ impl Worker {
         }
     }
 
-    async fn accept(self: Arc<Self>, listener: tokio::net::TcpListener) {
+    /// Accepts on a listener; `at` is its address in the file.
+    async fn accept(self: Arc<Self>, listener: tokio::net::TcpListener, at: SocketAddr) {
         loop {
             match listener.accept().await {
-                Ok((stream, address)) => self.accepted(stream, address),
+                Ok((stream, address)) => self.accepted(stream, address, at),
                 Err(error) => {
                     // No descriptor left, or a connection that ended before it was accepted.
                     debug!("a connection cannot be accepted: {error}");
@@ -192,7 +193,7 @@ impl Worker {
         }
     }
 
-    fn accepted(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+    fn accepted(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, at: SocketAddr) {
         let count = Count::new(self.shared.clone(), |shared| &shared.connections);
         if count.before >= self.pinner.pin().config().limits.connections {
             self.metrics.connection_refused(self.index);
@@ -204,7 +205,7 @@ impl Worker {
         let worker = self.clone();
         tokio::spawn(async move {
             worker.metrics.connection_opened(worker.index);
-            connection::serve(worker.clone(), stream, address).await;
+            connection::serve(worker.clone(), stream, address, at).await;
             worker.metrics.connection_closed(worker.index);
             drop(count);
         });

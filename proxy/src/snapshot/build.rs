@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tracing::warn;
 
+use super::listeners;
 use super::plugin::{FailedPlugin, Key};
 use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::{Chain, Outbound};
@@ -47,6 +48,7 @@ pub struct Builder<'a> {
     source: &'a Source,
     code: &'a Code,
     errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 /// Why a plugin is not there, and whether that is a mistake in the configuration or a failure of its code.
@@ -67,12 +69,13 @@ impl<'a> Builder<'a> {
         code: &'a Code,
     ) -> Result<Snapshot, Diagnostics> {
         let source = &loaded.source;
-        let mut builder = Self { resources, previous, source, code, errors: Vec::new() };
+        let mut builder = Self { resources, previous, source, code, errors: Vec::new(), warnings: Vec::new() };
         let config = &loaded.config;
         let generation = previous.map_or(1, |previous| previous.generation + 1);
         builder.log(config);
         let admin_token = builder.admin_token(config);
         let secrets = builder.secrets(config);
+        let listeners = listeners::build(&loaded.source, config, previous, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
@@ -89,6 +92,9 @@ impl<'a> Builder<'a> {
             routes,
             upstreams,
             plugins,
+            identities: listeners::identities(&listeners),
+            listeners,
+            warnings: builder.warnings.into(),
         })
     }
 

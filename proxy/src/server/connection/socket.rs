@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::REQUEST_TIMEOUT;
-use crate::net::Batched;
+use crate::config::Alpn;
+use crate::net::Stream;
 use crate::server::watch::Watch;
 use crate::server::worker::Worker;
 
@@ -24,16 +24,25 @@ pub(super) enum Version {
     Http2,
 }
 
+impl From<Alpn> for Version {
+    fn from(alpn: Alpn) -> Self {
+        match alpn {
+            Alpn::Http2 => Self::Http2,
+            Alpn::Http11 => Self::Http1,
+        }
+    }
+}
+
 /// A client's socket: bytes that were read already come first.
 pub(super) struct Socket {
-    stream: Batched,
+    stream: Stream,
     prefix: Bytes,
     watch: Arc<Watch>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
-        Self { stream: Batched::new(stream), prefix: Bytes::new(), watch }
+    pub(super) fn new(stream: Stream, watch: Arc<Watch>) -> Self {
+        Self { stream, prefix: Bytes::new(), watch }
     }
 
     /// The socket of a connection that rests, with what was read and not used.
@@ -139,6 +148,7 @@ impl hyper::rt::Write for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        // TLS takes more from hyper than the client takes from it.
         self.watch.written(polled.is_ready());
         polled
     }
