@@ -2,6 +2,7 @@
 //! and not to the message (RFC 9110, section 7.6).
 
 mod body;
+pub mod edge;
 pub mod hop;
 
 pub use body::{Body, BodyError};

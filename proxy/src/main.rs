@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-/// With glibc's allocator a prototype used 2 µs of CPU more for a request with four plugins.
+/// As fast as mimalloc here, and what idle connections do not need goes back to the system within a second
+/// (`.cargo/config.toml` says after how long; mimalloc kept 38 KiB for each, jemalloc 5). It also starts 10 MiB smaller.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     gofe::cli::main()

@@ -71,7 +71,7 @@ async fn build(
 
 /// What an operator should know of a snapshot that serves all the same.
 pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
-    let warnings = snapshot.loaded.warnings.iter().map(ToString::to_string);
+    let warnings = snapshot.loaded.warnings.iter().chain(snapshot.warnings.iter()).map(ToString::to_string);
     let plugins = snapshot.plugins.iter().filter_map(|(name, entry)| match &entry.state {
         PluginState::Active => None,
         PluginState::KeptOld(reason) => Some(format!("plugin `{name}`: the running version stays: {reason}")),

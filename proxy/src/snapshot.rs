@@ -2,15 +2,21 @@
 //! begin and keeps it to the last byte of its response.
 
 mod build;
+mod listeners;
 mod live;
 mod plugin;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderName;
+
 use crate::chain::{Chain, Directory, Reply};
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Diagnostics, Loaded};
+use crate::http::edge::Edge;
+use crate::net::Tls;
 use crate::route;
 use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::Cluster;
@@ -36,6 +42,20 @@ pub struct Snapshot {
     pub upstreams: BTreeMap<String, Upstream>,
     /// Plugins by name.
     pub plugins: BTreeMap<String, PluginEntry>,
+    /// Listeners by the address in the file.
+    pub listeners: BTreeMap<SocketAddr, Listener>,
+    /// The headers that carry the identity of clients, of all listeners: no client may set them.
+    pub identities: Vec<HeaderName>,
+    /// What the files that the configuration names make an operator think of.
+    pub warnings: Diagnostics,
+}
+
+/// One listener, as its connections need it.
+pub struct Listener {
+    /// TLS, where it is spoken.
+    pub tls: Option<Arc<Tls>>,
+    /// What happens to every request and response, where something does.
+    pub edge: Option<Arc<Edge>>,
 }
 
 /// One route, with everything it needs at hand.

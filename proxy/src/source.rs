@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::config::{self, Diagnostics, Loaded, PluginSource};
+use crate::config::{self, Diagnostics, Loaded, PluginSource, Tls};
 use crate::snapshot::Code;
 pub use watch::Watcher;
 
@@ -21,7 +21,7 @@ pub struct Bundle {
     pub loaded: Arc<Loaded>,
     /// The bytes of each plugin, by its name, or why they cannot be read.
     pub code: Code,
-    /// SHA-256 over the file's text and all plugins, in hexadecimal.
+    /// SHA-256 over the file's text, all plugins and all certificates with their keys, in hexadecimal.
     pub digest: String,
 }
 
@@ -39,6 +39,10 @@ impl Bundle {
             hasher.update(name);
             hasher.update(bytes.as_deref().unwrap_or_default());
         }
+        // A snapshot reads them itself, so that a rollback brings no certificate back that has been renewed since.
+        for file in tls_files(&loaded) {
+            hasher.update(std::fs::read(file).unwrap_or_default());
+        }
         let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { loaded, code, digest })
     }
@@ -50,7 +54,13 @@ pub fn files(loaded: &Loaded) -> Vec<PathBuf> {
         PluginSource::File(path) => Some(path.clone()),
         PluginSource::Standard(_) => None,
     });
-    std::iter::once(PathBuf::from(loaded.source.name())).chain(plugins).collect()
+    std::iter::once(PathBuf::from(loaded.source.name())).chain(plugins).chain(tls_files(loaded)).collect()
+}
+
+/// The files of certificates and their keys.
+fn tls_files(loaded: &Loaded) -> impl Iterator<Item = PathBuf> {
+    let listeners = loaded.config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    listeners.flat_map(Tls::files).map(Path::to_owned)
 }
 
 fn read(source: &PluginSource) -> Result<Bytes, String> {

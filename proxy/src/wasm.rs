@@ -6,6 +6,7 @@ mod artifact;
 mod component;
 mod engine;
 mod env;
+mod functions;
 mod limits;
 mod pool;
 
@@ -13,3 +14,4 @@ pub use artifact::{Abi, Artifact, ArtifactError, Digest};
 pub use component::{LoadError, Plugin};
 pub use engine::{Engine, EngineError};
 pub use env::Env;
+pub use pool::Pool;

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::harness::{Check, Gofe, check, get, guest};
 
@@ -34,6 +34,7 @@ fn refused(check: &Check, words: &[&str]) {
 #[test]
 fn every_example_is_accepted() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    gofe_certificates::examples(&folder.join("certificates")).unwrap();
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "yaml")).collect();
     assert!(!files.is_empty());
@@ -63,6 +64,16 @@ fn a_file_that_is_not_there_is_named() {
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).contains("/nowhere/gofe.yaml"), "{}", text(&output.stderr));
     }
+}
+
+/// All instances that gofe would like to have room for take 16 TiB of addresses.
+#[test]
+fn few_addresses_mean_few_instances_and_no_refusal() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart.yaml");
+    let limited = "ulimit -v 100000000 && exec \"$0\" check \"$1\"";
+    let output = Command::new("sh").args(["-c", limited]).arg(Gofe::command().get_program()).arg(file).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]

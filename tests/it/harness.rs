@@ -4,6 +4,7 @@ mod client;
 mod gofe;
 mod keep_alive;
 mod peer;
+pub mod tls;
 mod upstream;
 mod wire;
 

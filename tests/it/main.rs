@@ -15,4 +15,5 @@ mod hostile;
 mod plugins;
 mod smoke;
 mod swap;
+mod tls;
 mod traffic;

@@ -1,15 +1,21 @@
 //! `cargo xtask bench`: measurements.
 
 pub(crate) mod instructions;
+mod peers;
 
-use anyhow::{Result, bail};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use clap::Subcommand;
 
 use crate::process;
+use crate::wasm::Builder;
 use crate::workspace::Workspace;
 
 /// The package with the microbenchmarks.
 const PACKAGE: &str = "gofe-benches";
+/// The package of the plugin that does one kind of work.
+const WORK: &str = "bench-work";
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -22,17 +28,26 @@ pub(crate) enum Bench {
     },
     /// Count the instructions of requests and of plugins' work, and compare them with benches/instructions.json.
     Instructions(instructions::Options),
+    /// gofe beside nginx, HAProxy, Envoy, Traefik and Caddy, which are installed when missing. Needs Linux.
+    Peers(peers::Options),
 }
 
 /// Runs a measurement.
 pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
     match what {
         Bench::Micro { arguments } => {
-            if !workspace.has(PACKAGE) {
-                bail!("the workspace has no package {PACKAGE}");
-            }
-            process::run(workspace.cargo().args(["bench", "--locked", "--package", PACKAGE, "--"]).args(arguments))
+            let work = work(workspace)?;
+            let mut command = workspace.cargo();
+            command.env("GOFE_BENCH_WORK", work).args(["bench", "--locked", "--package", PACKAGE, "--"]);
+            process::run(command.args(arguments))
         }
         Bench::Instructions(options) => instructions::run(workspace, options).map(|outcome| outcome.tell()),
+        Bench::Peers(options) => peers::run(workspace, options),
     }
+}
+
+/// Builds the plugin that does one kind of work and returns its path.
+fn work(workspace: &Workspace) -> Result<PathBuf> {
+    let package = workspace.package(WORK);
+    Builder::new(workspace)?.build(package.with_context(|| format!("the workspace has no package {WORK}"))?)
 }

@@ -16,6 +16,7 @@ use page::{Page, Place};
 
 /// Checks README, ARCHITECTURE, CHANGELOG, the pages in docs and the configurations in examples.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    certificates(workspace)?;
     let files = workspace.files()?;
     let tops: BTreeSet<_> = files.iter().filter_map(|file| first_folder(file)).collect();
     let mut problems = Vec::new();
@@ -45,6 +46,13 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     }
     eprintln!("the pages agree with what there is; {} configurations accepted", configurations.len());
     Ok(())
+}
+
+/// Makes the certificates that an example names. They are kept out of the repository, because of the keys beside them.
+pub(crate) fn certificates(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.root.join("examples/certificates");
+    let arguments = ["run", "--quiet", "--locked", "--package", "gofe-certificates", "--"];
+    process::run(workspace.cargo().args(arguments).arg(folder))
 }
 
 fn is_page(file: &Path) -> bool {

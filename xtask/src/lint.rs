@@ -70,7 +70,7 @@ fn report(mut findings: Vec<Finding>) -> Result<()> {
     }
 }
 
-/// Plugins, examples and guests once more for the target that they run on: the code behind `cfg(target_arch)` is not there
+/// Plugins, examples, guests and the benchmark's filters once more for the target that they run on: the code behind `cfg(target_arch)` is not there
 /// in the other run.
 fn wasm_clippy(workspace: &Workspace) -> Result<()> {
     setup::targets(workspace)?;

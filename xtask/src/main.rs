@@ -54,6 +54,8 @@ enum Task {
     },
     /// Build the plugins that only tests load into target/guests.
     Guests,
+    /// Make the certificates that examples/tls.yaml names, in examples/certificates.
+    Certificates,
     /// Check links, paths, commands and configurations in the pages and examples.
     CheckDocs,
     /// Measure.
@@ -95,6 +97,7 @@ fn run(cli: Cli) -> Result<()> {
             Ok(())
         }
         Task::Guests => guests::build(&workspace),
+        Task::Certificates => docs::certificates(&workspace),
         Task::CheckDocs => docs::check(&workspace),
         Task::Bench { what } => bench::run(&workspace, &what),
         Task::Setup => setup::all(&workspace),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::workspace::{Package, WASM, Workspace};
 use crate::{process, setup};
 
-/// Builds modules with the profile `plugin`.
+/// Builds modules.
 pub(crate) struct Builder<'a> {
     workspace: &'a Workspace,
     flags: String,
@@ -30,13 +30,18 @@ impl<'a> Builder<'a> {
         Ok(Self { workspace, flags: flags.collect::<Vec<_>>().join("\u{1f}") })
     }
 
-    /// Builds one package and returns the module's path. One call of cargo for each package, so that no package
+    /// Builds one package with the profile `plugin` and returns the module's path. One call of cargo for each package, so that no package
     /// gets features because another asked for them.
     pub(crate) fn build(&self, package: &Package) -> Result<PathBuf> {
+        self.build_with(package, "plugin")
+    }
+
+    /// The same with another profile.
+    pub(crate) fn build_with(&self, package: &Package, profile: &str) -> Result<PathBuf> {
         let module = package.module.as_ref().with_context(|| format!("{} has no cdylib target", package.name))?;
         let folder = self.workspace.target.join("plugins");
         let mut command = self.workspace.cargo();
-        command.args(["build", "--locked", "--profile", "plugin", "--lib", "--target", &package.wasm_target]);
+        command.args(["build", "--locked", "--profile", profile, "--lib", "--target", &package.wasm_target]);
         command.args(["--package", &package.name]).arg("--target-dir").arg(&folder);
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PROFILE_")) {
             command.env_remove(name);
@@ -44,7 +49,7 @@ impl<'a> Builder<'a> {
         // This variable beats RUSTFLAGS and the configuration files, and allows blanks in paths.
         command.env("CARGO_ENCODED_RUSTFLAGS", &self.flags).env("CARGO_INCREMENTAL", "0");
         process::run(&mut command)?;
-        let built = folder.join(&package.wasm_target).join("plugin").join(format!("{}.wasm", module.replace('-', "_")));
+        let built = folder.join(&package.wasm_target).join(profile).join(format!("{}.wasm", module.replace('-', "_")));
         anyhow::ensure!(built.is_file(), "cargo built {}, but there is no {}", package.name, built.display());
         Ok(built)
     }

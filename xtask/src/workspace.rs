@@ -75,9 +75,9 @@ impl Workspace {
         self.packages.iter().filter(inside).collect()
     }
 
-    /// Whether there is a package of this name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.packages.iter().any(|package| package.name == name)
+    /// The package of this name.
+    pub(crate) fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
     }
 
     /// The binary `gofe` that [`Self::build_gofe`] builds.
@@ -171,6 +171,7 @@ mod tests {
         assert_eq!((plugins[0].short_name().as_str(), plugins[0].wasm_target.as_str()), ("router", WASM));
         let guests = workspace.modules_in("tests/guests");
         assert_eq!((guests[0].short_name().as_str(), guests[0].wasm_target.as_str()), ("wasi", WASI));
-        assert!(workspace.modules_in(".").is_empty() && workspace.has("gofe") && !workspace.has("router"));
+        assert!(workspace.modules_in(".").is_empty());
+        assert!(workspace.package("gofe").is_some() && workspace.package("router").is_none());
     }
 }

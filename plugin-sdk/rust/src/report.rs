@@ -34,10 +34,19 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(report: connection::Report) -> Self {
         let mut ends = [report.texts.len(); TEXTS];
-        let feeds = report.texts.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        for (end, (at, _)) in ends.iter_mut().zip(feeds) {
-            *end = at;
+        let (words, rest) = report.texts.as_bytes().as_chunks();
+        let mut next = ends.iter_mut();
+        let mut end = |at| next.next().into_iter().for_each(|end| *end = at);
+        for (index, word) in words.iter().enumerate() {
+            let mut feeds = feeds(*word);
+            while feeds != 0 {
+                end(index * 8 + feeds.trailing_zeros() as usize / 8);
+                feeds &= feeds - 1;
+            }
         }
+        let begin = words.len() * 8;
+        let rest = rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        rest.for_each(|(at, _)| end(begin + at));
         Self { report, ends }
     }
 
@@ -156,5 +165,43 @@ impl Report {
         let at = text as usize;
         let begin = if at == 0 { 0 } else { self.ends[at - 1] + 1 };
         self.report.texts.get(begin..self.ends[at]).unwrap_or_default()
+    }
+}
+
+/// The highest bit of each byte of a word that is a line feed. A word is looked at in a tenth of the time of its bytes.
+fn feeds(word: [u8; 8]) -> u64 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    // A byte is zero where neither the sum of its low bits nor its own highest bit reaches the highest bit.
+    let word = u64::from_le_bytes(word) ^ u64::from_le_bytes([b'\n'; 8]);
+    !(((word & LOW) + LOW) | word | LOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_every_length_are_told_apart() {
+        for length in 0..20 {
+            let long = "\u{b}é".repeat(length);
+            let texts =
+                ["192.0.2.7", &long, "GET", "", &long, "/a", "", "HTTP/2", "up", "", &long, "from a later version"];
+            let report = connection::Report {
+                time: 0,
+                duration: 0,
+                upstream_duration: None,
+                request_bytes: 0,
+                response_bytes: 0,
+                status: 200,
+                client_port: 0,
+                texts: texts.map(|text| format!("{text}\n")).concat(),
+            };
+            let report = Report::new(report);
+            assert_eq!((report.client_address(), report.route(), report.method()), ("192.0.2.7", &*long, "GET"));
+            assert_eq!((report.scheme(), report.authority(), report.path_with_query()), ("", &*long, "/a"));
+            assert_eq!((report.original_path_with_query(), report.http_version()), ("/a", "HTTP/2"));
+            assert_eq!((report.upstream(), report.endpoint()), (Some("up"), None));
+            assert_eq!(report.error(), Some(&*long).filter(|error| !error.is_empty()));
+        }
     }
 }

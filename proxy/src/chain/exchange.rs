@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request, respons
 use tokio::sync::Mutex;
 
 use super::{Attributes, Phase};
+use crate::http::edge::Edge;
 use crate::http::hop::Peer;
 
 /// The request in hand. It is one pointer, so that lending it to a plugin's store moves eight bytes.
@@ -96,6 +97,8 @@ pub struct State {
     pub reached: usize,
     /// The steps that failed open, one bit each: they are out of this request.
     pub disabled: u64,
+    /// When the step before this one ended, or the phase began.
+    pub lap: Instant,
     /// Instances that are held until the end of the request, by the plugin's identity.
     pub leases: Vec<(usize, Box<dyn Any + Send>)>,
 }
@@ -129,6 +132,7 @@ impl State {
             summary: Summary::new(started),
             reached: 0,
             disabled: 0,
+            lap: started,
             leases: Vec::new(),
         }
     }
@@ -136,6 +140,12 @@ impl State {
     /// The host and port that the client asked for, as it wrote them; `server` sees to it that there is one.
     pub fn host(&self) -> &str {
         self.request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The time since the last lap; the next begins now. A clock is read once for each step, and not twice.
+    pub fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.lap, now))
     }
 
     /// Changes the request's URI.
@@ -206,15 +216,17 @@ pub struct Client {
     /// What upstreams are told of the connection.
     pub peer: Peer,
     /// The TLS facts, on a TLS connection.
-    pub tls: Option<TlsInfo>,
+    pub tls: Option<Box<TlsInfo>>,
+    /// What its listener does to every request, where it does something.
+    pub edge: Option<Arc<Edge>>,
 }
 
 impl Client {
     /// A client that a worker has accepted.
-    pub fn new(worker: usize, address: SocketAddr, tls: Option<TlsInfo>) -> Self {
+    pub fn new(worker: usize, address: SocketAddr, tls: Option<Box<TlsInfo>>) -> Self {
         let ip = address.ip().to_canonical();
         let peer = Peer::new(ip, tls.is_some());
-        Self { worker, address, ip: ip.to_string().into(), peer, tls }
+        Self { worker, address, ip: ip.to_string().into(), peer, tls, edge: None }
     }
 }
 
@@ -222,15 +234,17 @@ impl Client {
 #[derive(Debug, Clone, Default)]
 pub struct TlsInfo {
     /// The protocol version, for example `TLSv1.3`.
-    pub version: String,
+    pub version: &'static str,
     /// The cipher suite by its IANA name.
-    pub cipher: String,
+    pub cipher: &'static str,
     /// The server name that the client asked for.
-    pub server_name: Option<String>,
+    pub server_name: Option<Box<str>>,
     /// The subject of the verified client certificate.
     pub client_subject: Option<String>,
     /// SHA-256 of the client certificate, in hexadecimal.
     pub client_fingerprint: Option<String>,
+    /// The header that carries the subject to chain and upstream, where the listener asks for one.
+    pub identity: Option<(HeaderName, HeaderValue)>,
 }
 
 /// What a plugin may ask about the configuration that its request runs under.

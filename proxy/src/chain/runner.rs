@@ -168,7 +168,7 @@ impl<F: Filter> Chain<F> {
 
     /// The request-header phases, in order.
     pub async fn request_headers(&self, exchange: &mut Exchange) -> Verdict {
-        for &at in &*self.by_phase[Phase::RequestHeaders as usize] {
+        for &at in self.begin(Phase::RequestHeaders, exchange) {
             exchange.reached = usize::from(at);
             if self.step(at, Phase::RequestHeaders, exchange).await
                 && let Some(reply) = exchange.reply.take()
@@ -187,7 +187,7 @@ impl<F: Filter> Chain<F> {
         exchange.request_open = false;
         exchange.response_open = true;
         let mut body = None;
-        for &at in &*self.by_phase[Phase::ResponseHeaders as usize] {
+        for &at in self.begin(Phase::ResponseHeaders, exchange) {
             if usize::from(at) < exchange.reached
                 && self.step(at, Phase::ResponseHeaders, exchange).await
                 && let Some(reply) = exchange.reply.take()
@@ -202,7 +202,7 @@ impl<F: Filter> Chain<F> {
     pub async fn complete(&self, exchange: &mut Exchange) {
         exchange.request_open = false;
         exchange.response_open = false;
-        for &at in &*self.by_phase[Phase::Complete as usize] {
+        for &at in self.begin(Phase::Complete, exchange) {
             if usize::from(at) <= exchange.reached {
                 self.step(at, Phase::Complete, exchange).await;
             }
@@ -213,7 +213,7 @@ impl<F: Filter> Chain<F> {
     /// its answer is then in the exchange.
     pub(super) async fn body(&self, phase: Phase, exchange: &mut Exchange, chunk: Chunk) -> Option<Bytes> {
         let mut bytes = chunk.bytes;
-        for &at in &*self.by_phase[phase as usize] {
+        for &at in self.begin(phase, exchange) {
             if !self.sees(at, phase, &chunk.kind, bytes.len() as u64) {
                 continue;
             }
@@ -244,12 +244,21 @@ impl<F: Filter> Chain<F> {
         &self.by_phase[phase as usize]
     }
 
+    /// The steps that take part in a phase that begins now.
+    fn begin(&self, phase: Phase, exchange: &mut Exchange) -> &[u8] {
+        let steps = &*self.by_phase[phase as usize];
+        if !steps.is_empty() {
+            exchange.phase = phase;
+            exchange.lap();
+        }
+        steps
+    }
+
     /// Calls one step; true when the request ends here with the reply that the exchange holds.
     async fn step(&self, at: u8, phase: Phase, exchange: &mut Exchange) -> bool {
         if exchange.disabled & (1 << at) != 0 {
             return false;
         }
-        exchange.phase = phase;
         let filter = &self.steps[usize::from(at)];
         match filter.call(phase, exchange).await {
             Outcome::Continue => false,

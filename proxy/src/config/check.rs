@@ -1,5 +1,6 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
+mod listeners;
 mod names;
 mod plugins;
 mod routes;
@@ -12,11 +13,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::diagnostic::Diagnostic;
 use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Listener, Log, LogFormat, Secret};
-use super::raw::{List, Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawListener, RawLog, RawSecret};
+use super::raw::{Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawLog, RawSecret};
 use super::source::{Source, child};
 use super::written::{As, Size, Time};
 use super::{MAX_PROBLEMS, nearest};
@@ -138,14 +137,6 @@ impl Check<'_> {
         self.count("/workers", workers, cores.min(1024), 1, 1024)
     }
 
-    fn listeners(&mut self, listeners: &List<RawListener>) -> Vec<Listener> {
-        if listeners.is_empty() && self.source.value().pointer("/listeners").is_none_or(Value::is_array) {
-            let example = "write `listeners: [{ address: 127.0.0.1:8080 }]`";
-            self.error_with_help("/listeners", "there is no listener", example);
-        }
-        listeners.iter().flatten().map(|listener| Listener { address: listener.address.0 }).collect()
-    }
-
     fn admin(&mut self, admin: &RawAdmin) -> Admin {
         let address = admin.address.as_ref().map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)), |address| address.0);
         let token = admin.token.as_ref().and_then(|token| self.secret("/admin/token", token));
@@ -219,6 +210,14 @@ impl Check<'_> {
         // With a hole among the listeners, their numbers are not those of the file.
         if listeners.is_none_or(|listeners| listeners.len() != config.listeners.len()) {
             return;
+        }
+        for (index, listener) in config.listeners.iter().enumerate() {
+            let other = |other: &&Listener| other.address == listener.address && *other != listener;
+            if listener.address.port() == 0 && config.listeners[..index].iter().any(|l| other(&l)) {
+                let message = format!("another listener on {} has other options", listener.address);
+                let help = "give each a port, or an IP address of its own";
+                self.error_with_help(&format!("/listeners/{index}/address"), message, help);
+            }
         }
         let mut seen: BTreeMap<SocketAddr, String> = BTreeMap::new();
         let listeners =

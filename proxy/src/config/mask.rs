@@ -88,6 +88,8 @@ impl Stage {
             (Self::Root, "secrets") | (Self::Admin, "token") => Self::Reference,
             (Self::Root | Self::Admin, _) | (Self::Reference, "env" | "file") => Self::Outside,
             (Self::Outside, "config") => Self::Config,
+            // The key itself may have been pasted in the place of its file's name.
+            (Self::Outside, "private-key") => Self::Hidden,
             (Self::Config, key) if telling(key) => Self::Hidden,
             (stage, _) => stage,
         }

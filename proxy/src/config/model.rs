@@ -4,6 +4,8 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod tls;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
 /// A whole configuration file, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +49,12 @@ pub struct Config {
 pub struct Listener {
     /// The address; port 0 takes a free port.
     pub address: SocketAddr,
+    /// TLS; absent for cleartext.
+    pub tls: Option<Tls>,
+    /// Where requests are sent instead of being served; only on cleartext listeners.
+    pub redirect: Option<Redirect>,
+    /// What browsers are told of HTTPS; only with TLS.
+    pub hsts: Option<Hsts>,
 }
 
 /// The admin API.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use http::Method;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, de};
 use serde_json::Value;
 
@@ -39,6 +39,9 @@ pub(super) struct Raw {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawListener {
     pub(super) address: As<SocketAddr>,
+    pub(super) tls: Option<RawTls>,
+    pub(super) redirect_to_https: Option<Brief<RawRedirect>>,
+    pub(super) hsts: Option<Brief<RawHsts>>,
 }
 
 #[derive(Deserialize)]
@@ -216,6 +219,10 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod tls;
+
+pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
+
 /// A map that may also be written as its main value alone.
 pub(super) struct Brief<T>(pub(super) T);
 
@@ -224,6 +231,11 @@ pub(super) trait Main: de::DeserializeOwned {
     type Value: de::DeserializeOwned;
     const WHAT: &'static str;
     fn from_main(value: Self::Value) -> Self;
+
+    /// The value for `true` or `false`, where there is such a form.
+    fn from_switch(_on: bool) -> Option<Self> {
+        None
+    }
 }
 
 impl Main for RawEndpoint {
@@ -257,6 +269,10 @@ impl<'de, T: Main> Visitor<'de> for BriefVisitor<T> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(T::WHAT)
+    }
+
+    fn visit_bool<E: Error>(self, on: bool) -> Result<Self::Value, E> {
+        T::from_switch(on).map(Brief).ok_or_else(|| E::invalid_type(Unexpected::Bool(on), &self))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {

@@ -109,6 +109,39 @@ fn every_key_has_its_effect() {
 }
 
 #[test]
+fn listeners_have_their_effect() {
+    let config = loaded(&golden("complete.yaml")).config;
+    let [plain, redirect, secure, old] = &config.listeners[..] else { panic!("four listeners") };
+    assert_eq!((&plain.tls, &plain.redirect, &plain.hsts), (&None, &None, &None));
+    let status = http::StatusCode::MOVED_PERMANENTLY;
+    assert_eq!(redirect.redirect, Some(Redirect { port: 8443, status }));
+    let tls = secure.tls.as_ref().expect("TLS");
+    assert_eq!(tls.certificates[0].certificate, Path::new("tls/site.pem"));
+    assert_eq!(tls.certificates[1].private_key, Path::new("/etc/a.key"));
+    let names = [HostPattern::Exact("a.example.com".into()), HostPattern::Suffix("b.example.com".into())];
+    assert_eq!((tls.certificates[0].names.len(), &tls.certificates[1].names[..]), (0, &names[..]));
+    assert_eq!((tls.minimum_version, &tls.alpn[..]), (TlsVersion::Tls13, &[Alpn::Http11][..]));
+    assert_eq!(tls.handshake_timeout, Duration::from_secs(5));
+    let header = Some(http::HeaderName::from_static("x-client-cert-subject"));
+    let clients = ClientCertificates { authorities: "tls/ca.pem".into(), verify: Verify::Optional, header };
+    assert_eq!(tls.client_certificates, Some(clients));
+    let files: Vec<_> = tls.files().map(|file| file.display().to_string()).collect();
+    assert_eq!(files, ["tls/site.pem", "tls/site.key", "tls/site.ocsp", "/etc/a.pem", "/etc/a.key", "tls/ca.pem"]);
+    let day = Duration::from_secs(24 * 3600);
+    assert_eq!(secure.hsts, Some(Hsts { max_age: 730 * day, include_subdomains: true, preload: true }));
+    assert_eq!(old.hsts, Some(Hsts { max_age: 365 * day, include_subdomains: false, preload: false }));
+    let tls = old.tls.as_ref().expect("TLS");
+    assert_eq!((tls.minimum_version, &tls.alpn[..]), (TlsVersion::Tls12, &[Alpn::Http2, Alpn::Http11][..]));
+    assert_eq!((tls.handshake_timeout, &old.redirect), (Duration::from_secs(10), &None));
+}
+
+#[test]
+fn a_private_key_in_the_place_of_its_file_is_not_shown() {
+    let shown = golden("tls.err");
+    assert!(shown.contains("this names no file") && !shown.contains("MIGH"), "{shown}");
+}
+
+#[test]
 fn routes_and_upstreams_have_their_effect() {
     let config = loaded(&golden("complete.yaml")).config;
     let [api, exact, rest] = &config.routes[..] else { panic!("three routes") };
@@ -308,7 +341,8 @@ fn the_example_of_the_reference_is_right() {
 fn the_reference_has_every_key() {
     let map = "{ qqqqqqqq: 1 }";
     let text = format!(
-        "qqqqqqqq: 1\nlisteners: [{map}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
+        "qqqqqqqq: 1\nlisteners: [{map}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
+         {{ tls: {{ certificates: [{map}], client-certificates: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
          routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }} }}"
     );
@@ -321,5 +355,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 16, "a structure is not in this test");
+    assert_eq!(count, 21, "a structure is not in this test");
 }

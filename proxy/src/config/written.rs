@@ -39,6 +39,7 @@ pub(super) enum Plain {
     Null,
     Bool(bool),
     Number(u64),
+    Fraction(f64),
 }
 
 /// Lets serde read a [`Written`] type.
@@ -74,6 +75,10 @@ impl<T: Written> Visitor<'_> for Reader<T> {
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
         T::read_plain(Plain::Number(value)).ok_or_else(|| E::invalid_type(Unexpected::Unsigned(value), &self))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        T::read_plain(Plain::Fraction(value)).ok_or_else(|| E::invalid_type(Unexpected::Float(value), &self))
     }
 }
 
@@ -394,3 +399,7 @@ words! {
     Backend, "`echo`":
         "echo" => Self::Echo;
 }
+
+mod tls;
+
+pub(super) use tls::{FieldName, FilePath, RedirectStatus};

@@ -141,7 +141,8 @@ impl Peer {
             return made.clone();
         }
         let made = self.write_forwarded(host);
-        *last = Some((host.clone(), made.clone()));
+        // A copy: what came in shares memory with all that was read, and a connection at rest would keep that.
+        *last = HeaderValue::from_bytes(host.as_bytes()).ok().map(|host| (host, made.clone()));
         made
     }
 

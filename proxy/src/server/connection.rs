@@ -1,76 +1,121 @@
-//! One client's connection: which HTTP it speaks, its timeouts, and its end.
+//! One client's connection: which HTTP it speaks, its timeouts, its rest between requests, and its end.
+
+mod socket;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::debug;
 
+use self::socket::{Socket, Version};
 use super::request::handle;
-use super::watch::{Waiting, Watch};
+use super::watch::{Patience, Waiting, Watch};
 use super::worker::Worker;
 use crate::chain::Client;
 use crate::config::Config;
+use crate::net::{Batched, Secured, Stream, Tls};
 
-/// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What a client that is too slow with its head gets.
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// How often to look at a connection that has a request in progress.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection may take to end once it was told to.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a connection does nothing before gofe gives back what only a request needs.
+const REST: Duration = Duration::from_millis(500);
+
 /// Serves a connection to its end.
-pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: SocketAddr) {
-    let pin = worker.pinner.pin();
-    let config = pin.config();
-    let watch = Arc::new(Watch::new());
-    let mut socket = Socket { stream, prefix: Bytes::new(), watch: watch.clone() };
-    let client = Arc::new(Client::new(worker.index, address, None));
-    let served = match socket.detect(&worker, config).await {
-        Ok(Some(Version::Http1)) => http1(&worker, socket, client, config, &watch).await,
-        Ok(Some(Version::Http2)) => http2(&worker, socket, client, config, &watch).await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error.to_string()),
+pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: SocketAddr, at: SocketAddr) {
+    let (tls, edge) = match worker.pinner.pin().listeners.get(&at) {
+        Some(listener) => (listener.tls.clone(), listener.edge.clone()),
+        // It is gone since the connection was accepted: nobody knows any more whether it spoke TLS.
+        None => return,
     };
+    let (stream, info, known) = match tls {
+        None => (Stream::Plain(Batched::new(stream)), None, None),
+        // Boxed, so that cleartext is no larger for it.
+        Some(tls) => match Box::pin(secure(&worker, tls, stream, address)).await {
+            Some(Secured { stream, info, alpn, .. }) => (stream, Some(info), alpn.map(Version::from)),
+            None => return,
+        },
+    };
+    let watch = Arc::new(Watch::new());
+    let client = Arc::new(Client { edge, ..Client::new(worker.index, address, info) });
+    let served = speak(&worker, Socket::new(stream, watch.clone()), known, &client, &watch).await;
     if let Err(error) = served {
         debug!(%address, "the connection broke off: {error}");
     }
 }
 
-enum Version {
-    Http1,
-    Http2,
+/// Does the handshake of a connection; nothing where that failed, or gofe drains before it is done.
+async fn secure(worker: &Worker, tls: Arc<Tls>, stream: TcpStream, address: SocketAddr) -> Option<Secured> {
+    let secured = tokio::select! {
+        secured = tls.accept(stream) => secured,
+        () = worker.shared.drained() => return None,
+    };
+    let result = secured.as_ref().map_or_else(|error| error.reason, |secured| secured.kind);
+    worker.metrics.handshake(worker.index, result);
+    secured.inspect_err(|error| debug!(%address, reason = error.reason, "no TLS handshake: {error}")).ok()
+}
+
+/// Waits for bytes without a buffer for them, then serves: HTTP/1 until it rests again. What serves is boxed, so that
+/// a resting connection is no larger than its wait. `known` is what TLS agreed upon: then hyper judges from the first byte.
+async fn speak(
+    worker: &Arc<Worker>,
+    socket: Socket,
+    known: Option<Version>,
+    client: &Arc<Client>,
+    watch: &Arc<Watch>,
+) -> Result<(), String> {
+    let mut resting = socket;
+    let version = match known {
+        Some(version) => Some(version),
+        None => resting.detect(worker).await.map_err(|error| error.to_string())?,
+    };
+    match version {
+        None => return Ok(()),
+        Some(Version::Http2) => return Box::pin(http2(worker, resting, client, watch)).await,
+        Some(Version::Http1) => {}
+    }
+    while let Some(socket) = Box::pin(http1(worker, resting, client, watch)).await? {
+        resting = socket;
+        if !resting.wakes(worker).await.map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// How the loop around a connection ended.
 enum End {
     /// The connection is over.
     Over(Result<(), hyper::Error>),
-    /// It took too long.
-    Slow(Waiting),
+    /// It waited too long.
+    Waited(Waiting),
 }
 
+/// Serves HTTP/1 until the connection is over, or rests: then its socket comes back.
 async fn http1(
     worker: &Arc<Worker>,
     socket: Socket,
-    client: Arc<Client>,
-    config: &Config,
+    client: &Arc<Client>,
     watch: &Arc<Watch>,
-) -> Result<(), String> {
-    let service = service(worker.clone(), client, watch.clone());
+) -> Result<Option<Socket>, String> {
+    let pin = worker.pinner.pin();
+    let config = pin.config();
+    let service = service(worker.clone(), client.clone(), watch.clone());
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         // The watch tells slow heads from idle connections, which hyper's timer does not.
@@ -80,39 +125,43 @@ async fn http1(
         .max_header_size(config.limits.header_size)
         .max_buf_size(config.limits.header_size.max(MIN_BUFFER))
         .serve_connection(socket, service);
-    match drive(worker, config, watch, &mut connection, hyper::server::conn::http1::Connection::graceful_shutdown).await
-    {
-        End::Over(ended) => ended.map_err(|error| error.to_string()),
-        End::Slow(Waiting::Head) => {
-            let mut socket = connection.into_parts().io;
-            let _ = socket.stream.write_all(REQUEST_TIMEOUT).await;
-            let _ = socket.stream.shutdown().await;
-            Ok(())
+    let patience = patience(config, Some(REST));
+    let shut_down = hyper::server::conn::http1::Connection::graceful_shutdown;
+    match drive(worker, &patience, watch, &mut connection, shut_down).await {
+        End::Over(ended) => ended.map(|()| None).map_err(|error| error.to_string()),
+        End::Waited(Waiting::Rest) => {
+            let parts = connection.into_parts();
+            Ok(Some(parts.io.with_prefix(parts.read_buf)))
         }
-        End::Slow(_) => Ok(()),
+        End::Waited(Waiting::Head) => {
+            connection.into_parts().io.refuse(REQUEST_TIMEOUT).await;
+            Ok(None)
+        }
+        End::Waited(Waiting::Idle | Waiting::Write) => Ok(None),
     }
+}
+
+fn patience(config: &Config, rest: Option<Duration>) -> Patience {
+    Patience { head: config.timeouts.header_read, idle: config.timeouts.idle, rest }
 }
 
 /// hyper reads at least this much at a time.
 const MIN_BUFFER: usize = 8 << 10;
 
-async fn http2(
-    worker: &Arc<Worker>,
-    socket: Socket,
-    client: Arc<Client>,
-    config: &Config,
-    watch: &Arc<Watch>,
-) -> Result<(), String> {
-    let service = service(worker.clone(), client, watch.clone());
+async fn http2(worker: &Arc<Worker>, socket: Socket, client: &Arc<Client>, watch: &Arc<Watch>) -> Result<(), String> {
+    let pin = worker.pinner.pin();
+    let config = pin.config();
+    let service = service(worker.clone(), client.clone(), watch.clone());
     let mut connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.limits.streams)
         .max_header_list_size(u32::try_from(config.limits.header_size).unwrap_or(u32::MAX))
         .serve_connection(socket, service);
-    match drive(worker, config, watch, &mut connection, hyper::server::conn::http2::Connection::graceful_shutdown).await
-    {
+    let patience = patience(config, None);
+    let shut_down = hyper::server::conn::http2::Connection::graceful_shutdown;
+    match drive(worker, &patience, watch, &mut connection, shut_down).await {
         End::Over(ended) => ended.map_err(|error| error.to_string()),
-        End::Slow(_) => {
+        End::Waited(_) => {
             Pin::new(&mut connection).graceful_shutdown();
             let _ = tokio::time::timeout(CLOSE_GRACE, connection).await;
             Ok(())
@@ -133,30 +182,32 @@ fn service(
     Error = Infallible,
     Future = impl Future<Output = Result<Response, Infallible>> + Send + 'static,
 > {
-    service_fn(move |request| {
-        let handled = handle(worker.clone(), client.clone(), watch.clone(), request);
-        async move { Ok(handled.await) }
-    })
+    service_fn(move |request| handle(worker.clone(), client.clone(), watch.clone(), request))
 }
 
-/// Drives a connection, and looks after each step whether it has taken too long or should end because gofe drains.
-/// One timer serves all of this: it is set again only when an earlier end comes in sight.
+/// Drives a connection, and looks now and then whether it has waited too long, may rest, or should end because gofe
+/// drains. One timer serves all of this. It fires at least as often as the shortest wait, so that nobody need look at
+/// the clock whenever something moves.
 async fn drive<C: Future<Output = Result<(), hyper::Error>> + Unpin>(
     worker: &Worker,
-    config: &Config,
+    patience: &Patience,
     watch: &Watch,
     connection: &mut C,
     shut_down: impl Fn(Pin<&mut C>),
 ) -> End {
-    let (head, idle) = (config.timeouts.header_read, config.timeouts.idle);
-    let mut drain = pin!(worker.shared.drained());
-    let mut drained = false;
-    let mut timer = pin!(tokio::time::sleep(head.min(idle)));
+    let mut drain = pin!(tokio::task::unconstrained(worker.shared.drained()));
+    let (mut watched, mut drained) = (false, false);
+    let mut timer = pin!(tokio::time::sleep(patience.shortest()));
     poll_fn(|cx| {
         if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(End::Over(ended));
         }
-        if !drained && drain.as_mut().poll(cx).is_ready() {
+        // Polled once, it wakes this task when the drain begins: each poll of it takes a lock that workers share.
+        if !watched {
+            watched = true;
+            let _ = drain.as_mut().poll(cx);
+        }
+        if !drained && worker.shared.is_draining() {
             drained = true;
             shut_down(Pin::new(&mut *connection));
             if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
@@ -164,111 +215,15 @@ async fn drive<C: Future<Output = Result<(), hyper::Error>> + Unpin>(
             }
         }
         loop {
-            // While a request is in progress nothing is due; look again when there could be.
-            let (left, waiting) = watch.left(head, idle).unwrap_or((idle, Waiting::Idle));
-            let due = Instant::now() + left;
-            if left.is_zero() {
-                return Poll::Ready(End::Slow(waiting));
-            }
-            if due < timer.deadline() {
-                timer.as_mut().reset(due);
-            }
             ready!(timer.as_mut().poll(cx));
-            timer.as_mut().reset(due);
+            match watch.left(patience) {
+                Some((Duration::ZERO, waiting)) => return Poll::Ready(End::Waited(waiting)),
+                left => {
+                    let most = left.map_or(LOOK, |(left, _)| left).min(patience.longest());
+                    timer.as_mut().reset(Instant::now() + most);
+                }
+            }
         }
     })
     .await
-}
-
-/// A client's socket: bytes that were read to find out the version come first.
-struct Socket {
-    stream: TcpStream,
-    prefix: Bytes,
-    watch: Arc<Watch>,
-}
-
-impl Socket {
-    /// Reads until it is certain which HTTP the client speaks; nothing where it closes or is too slow.
-    async fn detect(&mut self, worker: &Worker, config: &Config) -> io::Result<Option<Version>> {
-        let mut buffer = BytesMut::with_capacity(MIN_BUFFER);
-        let mut drained = pin!(worker.shared.drained());
-        let mut patience = config.timeouts.idle;
-        loop {
-            let read = tokio::select! {
-                read = self.stream.read_buf(&mut buffer) => read?,
-                () = tokio::time::sleep(patience) => {
-                    if !buffer.is_empty() {
-                        self.stream.write_all(REQUEST_TIMEOUT).await?;
-                    }
-                    return Ok(None);
-                }
-                () = &mut drained => return Ok(None),
-            };
-            if read == 0 {
-                return Ok(None);
-            }
-            self.watch.read();
-            patience = config.timeouts.header_read;
-            let seen = buffer.len().min(PREFACE.len());
-            let version = if buffer[..seen] != PREFACE[..seen] {
-                Version::Http1
-            } else if seen == PREFACE.len() {
-                Version::Http2
-            } else {
-                continue;
-            };
-            self.prefix = buffer.freeze();
-            return Ok(Some(version));
-        }
-    }
-}
-
-impl hyper::rt::Read for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut cursor: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.prefix.is_empty() {
-            let length = self.prefix.len().min(cursor.remaining());
-            cursor.put_slice(&self.prefix[..length]);
-            self.prefix.advance(length);
-            return Poll::Ready(Ok(()));
-        }
-        let this = &mut *self;
-        let mut adapted = hyper_util::rt::TokioIo::new(&mut this.stream);
-        let read = ready!(hyper::rt::Read::poll_read(Pin::new(&mut adapted), cx, cursor));
-        this.watch.read();
-        Poll::Ready(read)
-    }
-}
-
-impl hyper::rt::Write for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watch.written(polled.is_ready());
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.watch.written(polled.is_ready());
-        polled
-    }
 }

@@ -24,7 +24,7 @@ pub(super) struct Flight {
     /// The route, as an index into the snapshot's.
     pub(super) route: usize,
     pub(super) hand: Hand,
-    watch: Arc<Watch>,
+    pub(super) watch: Arc<Watch>,
     started: Instant,
     /// The status of the response; 0 while there is none.
     pub(super) status: u16,
@@ -72,9 +72,12 @@ impl Drop for Flight {
         let hand = std::mem::replace(&mut self.hand, Hand::empty());
         let pin = self.pin.clone();
         let chain = chain.clone();
-        self.worker.shared.spawn(async move {
+        // A request that is dropped because its runtime ends has nobody left to run the task.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let count = self.worker.shared.task();
+        runtime.spawn(async move {
             last.complete(&chain, hand).await;
-            drop(pin);
+            drop((pin, count));
         });
     }
 }

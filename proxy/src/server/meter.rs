@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use super::watch::Upload;
 use crate::http::{Body, BodyError};
 
 /// A metered body.
@@ -19,13 +20,15 @@ pub(super) struct Meter {
     idle: Duration,
     /// The bytes so far, which the request's summary reads.
     bytes: Arc<AtomicU64>,
+    /// Keeps the connection from rest until the body has ended.
+    _upload: Upload,
     /// Runs while the client owes bytes.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Meter {
-    pub(super) fn new(body: Body, limit: u64, idle: Duration, bytes: Arc<AtomicU64>) -> Self {
-        Self { body, limit, idle, bytes, timer: None }
+    pub(super) fn new(body: Body, limit: u64, idle: Duration, bytes: Arc<AtomicU64>, upload: Upload) -> Self {
+        Self { body, limit, idle, bytes, _upload: upload, timer: None }
     }
 
     fn count(&self, frame: &Frame<Bytes>) -> Result<(), BodyError> {

@@ -1,5 +1,7 @@
 //! The life of a request: admit, pin, route, request phases, upstream, response phases, response.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -16,6 +18,7 @@ use super::rescue::{Refusal, Trouble, rescue};
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
+use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
 use crate::snapshot::{Action, Pin, Upstream};
 
@@ -31,13 +34,25 @@ pub(super) async fn handle(
     client: Arc<Client>,
     watch: Arc<Watch>,
     request: Request<Incoming>,
-) -> Response<Body> {
+) -> Result<Response<Body>, Infallible> {
     let started = Instant::now();
     watch.begin();
     let (mut parts, body) = request.into_parts();
     let version = parts.version;
     let pin = worker.pinner.pin();
-    let found = admit(&mut parts).map_err(Trouble::Refused).and_then(|()| {
+    let admitted = admit(&mut parts);
+    if admitted.is_ok()
+        && let Some((status, headers)) = client.edge.as_ref().and_then(|e| e.redirect(&parts.headers, &parts.uri))
+    {
+        watch.end();
+        worker.metrics.redirected(worker.index);
+        return Ok(plain(Reply { headers, ..Reply::plain(status) }));
+    }
+    if !pin.identities.is_empty() {
+        let identity = client.tls.as_ref().and_then(|tls| tls.identity.as_ref());
+        identify(&mut parts.headers, &pin.identities, identity);
+    }
+    let found = admitted.map_err(Trouble::Refused).and_then(|()| {
         let found = pin.table.find_request(&parts).map_err(|_| Refusal::AmbiguousPath)?;
         found.ok_or(Trouble::NoRoute)
     });
@@ -46,29 +61,38 @@ pub(super) async fn handle(
         Err(trouble) => {
             watch.end();
             worker.metrics.error(worker.index, trouble.reason());
-            return plain(rescue(&trouble, version, ""));
+            let mut response = plain(rescue(&trouble, version, ""));
+            harden(&client, response.headers_mut());
+            return Ok(response);
         }
     };
     let name = pin.routes[index].name.clone();
     let state = State::new(parts, client, name, pin.clone(), started);
     let flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
-    flight.run(body.into()).await
+    Ok(flight.run(body.into()).await)
 }
 
 impl Flight {
     async fn run(mut self, body: Body) -> Response<Body> {
         let timeout = self.route().timeout;
         let deadline = (self.started() + timeout).into();
-        let answer = match timeout_at(deadline, self.answer(body)).await {
+        // Pinned here, as moving a future costs as much as its size.
+        let answered = timeout_at(deadline, pin!(self.answer(body))).await;
+        let answer = match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(trouble)) => Answer::Reply(self.rescue(&trouble).await),
             Err(_) => Answer::Reply(self.rescue(&Trouble::Timeout(timeout)).await),
         };
         let body = self.respond(answer).await;
-        let body = match timeout_at(deadline, self.response_body(body)).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(trouble)) => self.replace(&trouble).await,
-            Err(_) => self.replace(&Trouble::Timeout(timeout)).await,
+        let body = if self.route().chain.touches_body(Phase::ResponseBody) {
+            // Boxed, as few chains look at bodies and all requests would be larger for it.
+            match Box::pin(timeout_at(deadline, self.response_body(body))).await {
+                Ok(Ok(body)) => body,
+                Ok(Err(trouble)) => self.replace(&trouble).await,
+                Err(_) => self.replace(&Trouble::Timeout(timeout)).await,
+            }
+        } else {
+            body
         };
         let parts = self.take_response().await;
         self.status = parts.status.as_u16();
@@ -87,7 +111,7 @@ impl Flight {
             return Ok(Answer::Reply(reply));
         }
         let body = if chain.touches_body(Phase::RequestBody) {
-            match chain.pump(Phase::RequestBody, &mut self.hand, body).await.map_err(Trouble::Body)? {
+            match Box::pin(chain.pump(Phase::RequestBody, &mut self.hand, body)).await.map_err(Trouble::Body)? {
                 Pumped::Body(body) => body,
                 Pumped::Reply(reply) => return Ok(Answer::Reply(reply)),
             }
@@ -108,7 +132,7 @@ impl Flight {
         }
         let bytes = Arc::new(AtomicU64::new(0));
         self.hand.lock().await.summary.request_bytes = Some(bytes.clone());
-        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes)))
+        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes, self.watch.upload())))
     }
 
     async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {
@@ -169,7 +193,7 @@ impl Flight {
     /// The response-body phases.
     async fn response_body(&mut self, body: Body) -> Result<Body, Trouble> {
         let chain = self.chain();
-        if !chain.touches_body(Phase::ResponseBody) || !self.has_body().await {
+        if !self.has_body().await {
             return Ok(body);
         }
         match chain.pump(Phase::ResponseBody, &mut self.hand, body).await.map_err(Trouble::ResponseBody)? {
@@ -202,7 +226,8 @@ impl Flight {
         let keeps = self.route().chain.takes(Phase::Complete);
         let mut exchange = self.hand.lock().await;
         exchange.response_open = false;
-        if !keeps && let Some(parts) = exchange.response.take() {
+        if !keeps && let Some(mut parts) = exchange.response.take() {
+            harden(&exchange.client, &mut parts.headers);
             return parts;
         }
         let (mut parts, ()) = Response::new(()).into_parts();
@@ -210,7 +235,15 @@ impl Flight {
             parts.status = response.status;
             parts.headers = response.headers.clone();
         }
+        harden(&exchange.client, &mut parts.headers);
         parts
+    }
+}
+
+/// Says what the client's listener says in every response.
+fn harden(client: &Client, headers: &mut HeaderMap) {
+    if let Some(edge) = &client.edge {
+        edge.harden(headers);
     }
 }
 
@@ -225,7 +258,7 @@ fn upstream(pin: &Pin, route: usize, chosen: Option<&str>) -> Result<Upstream, T
 }
 
 /// The request as the upstream gets it. Where nobody looks at the client's fields later, they are moved and not copied.
-fn outgoing(exchange: &mut State, body: Body, keep: bool, body_changes: bool) -> Request<Body> {
+fn outgoing(exchange: &mut State, body: Body, keep: bool, body_changes: bool) -> Box<Request<Body>> {
     let version = exchange.request.version;
     let mut headers: HeaderMap =
         if keep { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
@@ -236,7 +269,7 @@ fn outgoing(exchange: &mut State, body: Body, keep: bool, body_changes: bool) ->
     if body_changes {
         headers.remove(CONTENT_LENGTH);
     }
-    let mut request = Request::new(body);
+    let mut request = Box::new(Request::new(body));
     *request.method_mut() = exchange.request.method.clone();
     *request.uri_mut() = exchange.request.uri.clone();
     *request.headers_mut() = headers;

@@ -1,7 +1,7 @@
 //! What a connection is doing, so that one timer can tell whether it has been doing it for too long.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Shared by a connection's socket, its requests, and the loop that drives it; all run on one worker.
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Watch {
     /// Requests in progress.
     requests: AtomicU32,
+    /// Bodies of requests that have not ended, which one may do after its response.
+    uploads: AtomicU32,
     /// Bytes of a request's head have come, the rest has not.
     reading: AtomicBool,
     /// When the present state began, in nanoseconds of the process's clock.
@@ -26,6 +28,31 @@ pub(super) enum Waiting {
     Head,
     /// For the client to take what is written.
     Write,
+    /// For nothing: what a request needs may go until the next one begins.
+    Rest,
+}
+
+/// How long a connection may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For the rest of a request's head.
+    pub(super) head: Duration,
+    /// For a request, or for the client to take what is written.
+    pub(super) idle: Duration,
+    /// Before it rests, where it can.
+    pub(super) rest: Option<Duration>,
+}
+
+impl Patience {
+    /// The first moment at which a wait could end.
+    pub(super) fn shortest(&self) -> Duration {
+        self.longest().min(self.rest.unwrap_or(Duration::MAX))
+    }
+
+    /// A connection that is looked at this often never waits longer than it may.
+    pub(super) fn longest(&self) -> Duration {
+        self.head.min(self.idle)
+    }
 }
 
 fn now() -> u64 {
@@ -38,6 +65,7 @@ impl Watch {
     pub(super) fn new() -> Self {
         Self {
             requests: AtomicU32::new(0),
+            uploads: AtomicU32::new(0),
             reading: AtomicBool::new(false),
             since: AtomicU64::new(now()),
             blocked: AtomicU64::new(0),
@@ -46,10 +74,12 @@ impl Watch {
 
     /// Bytes came from the client.
     pub(super) fn read(&self) {
-        if self.requests.load(Ordering::Relaxed) == 0 && !self.reading.load(Ordering::Relaxed) {
-            self.reading.store(true, Ordering::Relaxed);
-            self.since.store(now(), Ordering::Relaxed);
+        if self.requests.load(Ordering::Relaxed) != 0 || self.reading.load(Ordering::Relaxed) {
+            return;
         }
+        // Bytes of a body that outlives its response are no head.
+        self.reading.store(self.uploads.load(Ordering::Relaxed) == 0, Ordering::Relaxed);
+        self.since.store(now(), Ordering::Relaxed);
     }
 
     /// A request has begun.
@@ -75,19 +105,93 @@ impl Watch {
         }
     }
 
+    /// The body of a request is on its way until this is dropped.
+    pub(super) fn upload(self: &Arc<Self>) -> Upload {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+        Upload(self.clone())
+    }
+
+    /// For how long nothing has changed.
+    pub(super) fn age(&self) -> Duration {
+        age(self.since.load(Ordering::Relaxed))
+    }
+
     /// How long the connection may go on with what it does now, and what that is.
-    pub(super) fn left(&self, head: Duration, idle: Duration) -> Option<(Duration, Waiting)> {
+    pub(super) fn left(&self, patience: &Patience) -> Option<(Duration, Waiting)> {
         let blocked = self.blocked.load(Ordering::Relaxed);
         let since = self.since.load(Ordering::Relaxed);
         let (since, most, waiting) = if blocked != 0 {
-            (blocked, idle, Waiting::Write)
+            (blocked, patience.idle, Waiting::Write)
         } else if self.requests.load(Ordering::Relaxed) > 0 {
             return None;
         } else if self.reading.load(Ordering::Relaxed) {
-            (since, head, Waiting::Head)
+            (since, patience.head, Waiting::Head)
         } else {
-            (since, idle, Waiting::Idle)
+            // hyper still reads a body that outlives its response.
+            let rest = patience.rest.filter(|rest| *rest < patience.idle && self.uploads.load(Ordering::Relaxed) == 0);
+            rest.map_or((since, patience.idle, Waiting::Idle), |rest| (since, rest, Waiting::Rest))
         };
-        Some((most.saturating_sub(Duration::from_nanos(now().saturating_sub(since))), waiting))
+        Some((most.saturating_sub(age(since)), waiting))
+    }
+}
+
+fn age(since: u64) -> Duration {
+    Duration::from_nanos(now().saturating_sub(since))
+}
+
+/// A request's body on its way.
+#[derive(Debug)]
+pub(super) struct Upload(Arc<Watch>);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.uploads.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rests at once, and otherwise has all the time.
+    const PATIENCE: Patience =
+        Patience { head: Duration::from_secs(3_600), idle: Duration::from_secs(3_600), rest: Some(Duration::ZERO) };
+
+    fn waiting(watch: &Watch) -> Option<Waiting> {
+        watch.left(&PATIENCE).map(|(_, waiting)| waiting)
+    }
+
+    #[test]
+    fn a_connection_rests_between_requests_only() {
+        let watch = Watch::new();
+        assert_eq!(watch.left(&PATIENCE), Some((Duration::ZERO, Waiting::Rest)));
+        watch.read();
+        assert_eq!(waiting(&watch), Some(Waiting::Head));
+        watch.begin();
+        assert_eq!(waiting(&watch), None);
+        watch.end();
+        assert_eq!(waiting(&watch), Some(Waiting::Rest));
+    }
+
+    #[test]
+    fn a_body_that_outlives_its_response_keeps_the_connection_awake() {
+        let watch = Arc::new(Watch::new());
+        watch.begin();
+        let upload = watch.upload();
+        watch.end();
+        assert_eq!(waiting(&watch), Some(Waiting::Idle));
+        watch.read();
+        assert_eq!(waiting(&watch), Some(Waiting::Idle), "its bytes are no head");
+        drop(upload);
+        assert_eq!(waiting(&watch), Some(Waiting::Rest));
+    }
+
+    #[test]
+    fn a_client_that_does_not_take_its_response_is_not_at_rest() {
+        let watch = Watch::new();
+        watch.written(false);
+        assert_eq!(waiting(&watch), Some(Waiting::Write));
+        watch.written(true);
+        assert_eq!(waiting(&watch), Some(Waiting::Rest));
     }
 }

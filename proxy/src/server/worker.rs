@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use tracing::{debug, error};
 
 use super::connection;
+use crate::net::send_in_turn;
 use crate::snapshot::{Live, Pinner};
 use crate::telemetry::Metrics;
 
@@ -29,17 +30,21 @@ pub struct Shared {
     /// Tasks that outlive their request: plugins' `complete` phases.
     tasks: AtomicUsize,
     draining: watch::Sender<bool>,
+    /// The same for who looks often: reading it locks nothing.
+    drains: AtomicBool,
 }
 
 impl Shared {
     /// Nothing is open yet.
     pub fn new() -> Arc<Self> {
         let (draining, _) = watch::channel(false);
-        Arc::new(Self { connections: AtomicUsize::new(0), tasks: AtomicUsize::new(0), draining })
+        let (connections, tasks) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { connections, tasks, draining, drains: AtomicBool::new(false) })
     }
 
     /// Stops accepting, and lets every connection end after the requests that it has begun.
     pub fn drain(&self) {
+        self.drains.store(true, Ordering::Release);
         self.draining.send_replace(true);
     }
 
@@ -52,15 +57,14 @@ impl Shared {
         }
     }
 
-    /// Runs a task on this worker that the drain waits for.
-    pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        // A request that is dropped because its runtime ends has nobody left to run the task.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let count = Count::new(self.clone(), |shared| &shared.tasks);
-        runtime.spawn(async move {
-            task.await;
-            drop(count);
-        });
+    /// Whether gofe drains.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drains.load(Ordering::Acquire)
+    }
+
+    /// Counts a task that the drain waits for, while what is returned lives.
+    pub(super) fn task(self: &Arc<Self>) -> Count {
+        Count::new(self.clone(), |shared| &shared.tasks)
     }
 
     fn is_idle(&self) -> bool {
@@ -135,6 +139,7 @@ impl Worker {
             runtime.block_on(async {
                 let follower = worker.clone();
                 tokio::spawn(async move { follower.pinner.follow().await });
+                tokio::spawn(send_in_turn());
                 tokio::spawn(task);
                 worker.run(receiver).await;
             });
@@ -151,7 +156,7 @@ impl Worker {
                 command = commands.recv() => match command {
                     Some(Command::Listen(address, listener)) => match tokio::net::TcpListener::from_std(listener) {
                         Ok(listener) => {
-                            let task = tokio::spawn(self.clone().accept(listener));
+                            let task = tokio::spawn(self.clone().accept(listener, address));
                             accepting.insert(address, task.abort_handle());
                         }
                         Err(error) => error!(%address, "the socket cannot be used: {error}"),
@@ -174,10 +179,11 @@ impl Worker {
         }
     }
 
-    async fn accept(self: Arc<Self>, listener: tokio::net::TcpListener) {
+    /// Accepts on a listener; `at` is its address in the file.
+    async fn accept(self: Arc<Self>, listener: tokio::net::TcpListener, at: SocketAddr) {
         loop {
             match listener.accept().await {
-                Ok((stream, address)) => self.accepted(stream, address),
+                Ok((stream, address)) => self.accepted(stream, address, at),
                 Err(error) => {
                     // No descriptor left, or a connection that ended before it was accepted.
                     debug!("a connection cannot be accepted: {error}");
@@ -187,7 +193,7 @@ impl Worker {
         }
     }
 
-    fn accepted(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+    fn accepted(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, at: SocketAddr) {
         let count = Count::new(self.shared.clone(), |shared| &shared.connections);
         if count.before >= self.pinner.pin().config().limits.connections {
             self.metrics.connection_refused(self.index);
@@ -199,7 +205,7 @@ impl Worker {
         let worker = self.clone();
         tokio::spawn(async move {
             worker.metrics.connection_opened(worker.index);
-            connection::serve(worker.clone(), stream, address).await;
+            connection::serve(worker.clone(), stream, address, at).await;
             worker.metrics.connection_closed(worker.index);
             drop(count);
         });

@@ -9,10 +9,11 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tracing::warn;
 
+use super::listeners;
 use super::plugin::{FailedPlugin, Key};
 use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::{Chain, Outbound};
-use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, Secret, Source};
+use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
 use crate::route;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
@@ -47,6 +48,7 @@ pub struct Builder<'a> {
     source: &'a Source,
     code: &'a Code,
     errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 /// Why a plugin is not there, and whether that is a mistake in the configuration or a failure of its code.
@@ -67,16 +69,18 @@ impl<'a> Builder<'a> {
         code: &'a Code,
     ) -> Result<Snapshot, Diagnostics> {
         let source = &loaded.source;
-        let mut builder = Self { resources, previous, source, code, errors: Vec::new() };
+        let mut builder = Self { resources, previous, source, code, errors: Vec::new(), warnings: Vec::new() };
         let config = &loaded.config;
         let generation = previous.map_or(1, |previous| previous.generation + 1);
         builder.log(config);
         let admin_token = builder.admin_token(config);
         let secrets = builder.secrets(config);
+        let listeners = listeners::build(&loaded.source, config, previous, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
         }
+        resources.engine.keep_only(|name| config.plugins.contains_key(name));
         let upstreams = builder.upstreams(config);
         let routes = builder.routes(config, &plugins, &upstreams);
         Ok(Snapshot {
@@ -88,6 +92,9 @@ impl<'a> Builder<'a> {
             routes,
             upstreams,
             plugins,
+            identities: listeners::identities(&listeners),
+            listeners,
+            warnings: builder.warnings.into(),
         })
     }
 
@@ -207,7 +214,9 @@ impl<'a> Builder<'a> {
     async fn load(&self, name: &str, key: &Key, bytes: &[u8]) -> Result<Plugin, Trouble> {
         let at = format!("/plugins/{}", escape(name));
         let resources = self.resources;
-        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref())
+        // What is in the binary does not change while it runs.
+        let changes = matches!(key.config.source, PluginSource::File(_)).then_some(name);
+        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref(), changes)
             .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
         let env = self.env(name, key)?;
         Plugin::load(&resources.engine, &artifact, env).await.map_err(|error| match error {

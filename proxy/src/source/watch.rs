@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tracing::warn;
 
 /// A change is taken up when no other has followed for this long: a file is written in several steps.
 const QUIET: Duration = Duration::from_millis(5);
+/// The same where the file is complete, closed or renamed to its place: there may be a second file.
+const QUIET_WHEN_COMPLETE: Duration = Duration::from_millis(1);
 /// And after this long in any case.
 const MAX_WAIT: Duration = Duration::from_millis(250);
 
@@ -63,23 +66,37 @@ impl Watcher {
 
     /// Waits until a watched file has changed and the burst of changes is over.
     pub async fn changed(&mut self) {
+        let mut quiet = QUIET;
         while !self.pending {
-            match self.events.recv().await {
-                Some(event) => self.pending = self.concerns(&event),
-                None => std::future::pending().await,
-            }
+            let Some(event) = self.events.recv().await else { return std::future::pending().await };
+            self.pending = self.concerns(&event);
+            quiet = quiet_after(&event);
         }
         let end = tokio::time::Instant::now() + MAX_WAIT;
         while tokio::time::Instant::now() < end
-            && let Ok(Some(_)) = tokio::time::timeout(QUIET, self.events.recv()).await
-        {}
+            && let Ok(Some(event)) = tokio::time::timeout(quiet, self.events.recv()).await
+        {
+            if self.concerns(&event) {
+                quiet = quiet_after(&event);
+            }
+        }
         self.pending = false;
     }
 
     fn concerns(&self, event: &Event) -> bool {
         let changes = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
-        changes && event.paths.iter().any(|path| self.files.contains(path) || is_switched_link(path))
+        (changes || is_closed(event))
+            && event.paths.iter().any(|path| self.files.contains(path) || is_switched_link(path))
     }
+}
+
+fn is_closed(event: &Event) -> bool {
+    event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write))
+}
+
+fn quiet_after(event: &Event) -> Duration {
+    let complete = is_closed(event) || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
+    if complete { QUIET_WHEN_COMPLETE } else { QUIET }
 }
 
 impl Default for Watcher {

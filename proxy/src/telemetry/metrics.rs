@@ -46,6 +46,7 @@ struct State {
     customs: custom::Customs,
     proxy: PerWorker<ProxyCell>,
     errors: Words,
+    handshakes: Words,
     reloads: ReloadCounts,
     process: process::Process,
 }
@@ -56,6 +57,7 @@ struct ProxyCell {
     opened: Count,
     closed: Count,
     refused: Count,
+    redirected: Count,
     dropped_lines: Count,
 }
 
@@ -78,6 +80,7 @@ impl Metrics {
             customs: custom::Customs::default(),
             proxy: PerWorker::new(workers),
             errors: Words::new(workers),
+            handshakes: Words::new(workers),
             reloads: ReloadCounts::default(),
             process: process::Process::new(),
         });
@@ -130,6 +133,16 @@ impl Metrics {
     /// A client connection was turned away, because the limit was reached.
     pub fn connection_refused(&self, worker: usize) {
         self.state.proxy.at(worker).refused.add(1);
+    }
+
+    /// A TLS handshake ended; `result` is `full`, `resumed`, or the word of `net::HandshakeError`.
+    pub fn handshake(&self, worker: usize, result: &'static str) {
+        self.state.handshakes.add(worker, result);
+    }
+
+    /// A request was sent on to HTTPS.
+    pub fn redirected(&self, worker: usize) {
+        self.state.proxy.at(worker).redirected.add(1);
     }
 
     /// Lines of plugins' output were lost.

@@ -113,18 +113,18 @@ impl Cluster {
     pub async fn send(
         &self,
         worker: usize,
-        request: Request<Body>,
+        mut request: Box<Request<Body>>,
         subset: &[(String, String)],
     ) -> Result<Sent, Error> {
         match &self.fleet {
             Fleet::Echo(endpoint) => {
-                let response = echo::answer(&self.name, request).await?;
+                let response = Box::pin(echo::answer(&self.name, *request)).await?;
                 Ok(Sent { response, endpoint: Arc::clone(endpoint) })
             }
             Fleet::Endpoints { labels, protocol, lanes } => {
                 let lane = &lanes[worker % lanes.len()];
                 let choice = Choice { lane, eligible: Eligible::of(labels, subset) };
-                let (request, watch) = prepare(request, *protocol);
+                let watch = prepare(&mut request, *protocol);
                 let sent = send_to_one(choice, request, &watch).await;
                 sent.unwrap_or_else(|| {
                     Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: subset.to_vec() })
@@ -134,18 +134,20 @@ impl Cluster {
     }
 }
 
-fn prepare(mut request: Request<Body>, protocol: Protocol) -> (Request<Body>, Watch) {
-    message::settle_length(&mut request);
+fn prepare(request: &mut Request<Body>, protocol: Protocol) -> Watch {
+    message::settle_length(request);
     if protocol == Protocol::Http1 {
-        message::for_http1(&mut request);
+        message::for_http1(request);
     }
-    let (parts, body) = request.into_parts();
-    let (body, watch) = Watch::over(body);
-    (Request::from_parts(parts, body), watch)
+    Watch::over(request.body_mut())
 }
 
 /// Sends a request to one endpoint after the other until it was sent; none where there is no endpoint.
-async fn send_to_one(mut choice: Choice<'_>, mut request: Request<Body>, watch: &Watch) -> Option<Result<Sent, Error>> {
+async fn send_to_one(
+    mut choice: Choice<'_>,
+    mut request: Box<Request<Body>>,
+    watch: &Watch,
+) -> Option<Result<Sent, Error>> {
     let mut last = None;
     while let Some(at) = choice.next() {
         let slot = &choice.lane.slots[at];
@@ -154,7 +156,7 @@ async fn send_to_one(mut choice: Choice<'_>, mut request: Request<Body>, watch: 
             Err(Failure { error, unsent: None }) => return Some(Err(error)),
             Err(Failure { error, unsent: Some(unsent) }) => {
                 choice.exclude(at);
-                request = *unsent;
+                request = unsent;
                 last = Some(Err(error));
             }
         }

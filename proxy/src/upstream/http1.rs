@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
@@ -22,6 +21,7 @@ use super::message;
 use super::slot::{Failure, Flight, Slot};
 use super::upload::Watch;
 use crate::http::{Body, BodyError};
+use crate::net::Batched;
 
 /// The most bytes of a response's header section, and of what is read ahead of a slow client.
 const BUFFER: usize = 64 << 10;
@@ -29,7 +29,7 @@ const BUFFER: usize = 64 << 10;
 /// How often unused connections are looked at, to close those that the endpoint has closed.
 const LOOK: Duration = Duration::from_secs(5);
 
-type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
+type Connection = http1::Connection<TokioIo<Batched>, Body>;
 
 /// A connection: where requests go in, and what drives it.
 ///
@@ -84,14 +84,14 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its response.
-    async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+    async fn send(&mut self, request: Box<Request<Body>>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
         if !request.body().is_end_stream() {
             self.detach();
         }
         // Whoever held the link last need not hear of this request. And a connection that was closed meanwhile is
         // found out here: then the request comes back.
         self.drive(&mut Context::from_waker(Waker::noop()));
-        let mut response = pin!(self.sender.try_send_request(request));
+        let mut response = pin!(self.sender.try_send_request(*request));
         poll_fn(|cx| {
             self.drive(cx);
             response.as_mut().poll(&mut self.inner_context(cx))
@@ -139,7 +139,7 @@ impl Parked {
 /// goes out again on a new one; and so does, once, a repeatable request that got no answer.
 pub(super) async fn exchange(
     flight: Flight,
-    mut request: Request<Body>,
+    mut request: Box<Request<Body>>,
     watch: &Watch,
 ) -> Result<Response<Body>, Failure> {
     let slot = &flight.slot;
@@ -149,7 +149,7 @@ pub(super) async fn exchange(
         match link.send(request).await {
             Ok(response) => return finish(response, link, flight),
             Err(mut failed) => match failed.take_message() {
-                Some(unsent) => request = unsent,
+                Some(unsent) => request = Box::new(unsent),
                 None => match copy {
                     Some(copy) if !failed.error().is_parse() => request = copy,
                     _ => return Err(Failure { error: slot.explain(failed.into_error(), watch), unsent: None }),
@@ -157,9 +157,10 @@ pub(super) async fn exchange(
             },
         }
     }
-    let mut link = match open(slot).await {
+    // Boxed, as most requests find a connection at hand.
+    let mut link = match Box::pin(open(slot)).await {
         Ok(link) => link,
-        Err(error) => return Err(Failure { error, unsent: Some(Box::new(request)) }),
+        Err(error) => return Err(Failure { error, unsent: Some(request) }),
     };
     match link.send(request).await {
         Ok(response) => finish(response, link, flight),
@@ -175,8 +176,10 @@ async fn open(slot: &Slot) -> Result<Link, super::Error> {
     let stream = slot.connect().await?;
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER).max_header_size(BUFFER);
-    let (sender, connection) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
+    let (sender, connection) = builder
+        .handshake(TokioIo::new(Batched::new(stream)))
+        .await
+        .map_err(|error| slot.explain(error, &Watch::default()))?;
     Ok(Link { sender, driver: Driver::Holder(Box::new(connection)) })
 }
 

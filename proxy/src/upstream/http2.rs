@@ -15,13 +15,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::message;
 use super::slot::{Failure, Flight, Slot};
 use super::upload::Watch;
 use crate::http::{Body, BodyError};
+use crate::net::Batched;
 
 /// The most bytes of a response's header section.
 const HEADER_SECTION: u32 = 64 << 10;
@@ -77,16 +77,16 @@ impl Links {
 /// the rules are those of HTTP/1.1.
 pub(super) async fn exchange(
     flight: Flight,
-    mut request: Request<Body>,
+    mut request: Box<Request<Body>>,
     watch: &Watch,
 ) -> Result<Response<Body>, Failure> {
     let slot = Arc::clone(&flight.slot);
     message::for_http2(&mut request, &slot.authority);
     if let Some((mut sender, stream)) = slot.links.take() {
         let copy = message::is_repeatable(&request).then(|| message::copy(&request));
-        match sender.try_send_request(request).await {
+        match sender.try_send_request(*request).await {
             Ok(response) => return finish(response, stream, flight),
-            Err(mut failed) => match failed.take_message().or(copy) {
+            Err(mut failed) => match failed.take_message().map(Box::new).or(copy) {
                 Some(again) => request = again,
                 None => return Err(Failure { error: slot.explain(failed.into_error(), watch), unsent: None }),
             },
@@ -94,9 +94,9 @@ pub(super) async fn exchange(
     }
     let (mut sender, stream) = match open(&slot).await {
         Ok(opened) => opened,
-        Err(error) => return Err(Failure { error, unsent: Some(Box::new(request)) }),
+        Err(error) => return Err(Failure { error, unsent: Some(request) }),
     };
-    match sender.try_send_request(request).await {
+    match sender.try_send_request(*request).await {
         Ok(response) => finish(response, stream, flight),
         Err(mut failed) => {
             let unsent = failed.take_message().map(Box::new);
@@ -111,7 +111,7 @@ async fn open(slot: &Arc<Slot>) -> Result<(SendRequest<Body>, Stream), super::Er
     if let Some(taken) = slot.links.take() {
         return Ok(taken);
     }
-    let io = TokioIo::new(slot.connect().await?);
+    let io = TokioIo::new(Batched::new(slot.connect().await?));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.adaptive_window(true).max_header_list_size(HEADER_SECTION);
     let (sender, connection) = builder.handshake(io).await.map_err(|error| slot.explain(error, &Watch::default()))?;
@@ -128,7 +128,7 @@ async fn open(slot: &Arc<Slot>) -> Result<(SendRequest<Body>, Stream), super::Er
 }
 
 /// Runs a connection, and keeps what its endpoint says of the number of streams.
-async fn drive(mut connection: Connection<TokioIo<TcpStream>, Body, TokioExecutor>, load: Arc<Load>) {
+async fn drive(mut connection: Connection<TokioIo<Batched>, Body, TokioExecutor>, load: Arc<Load>) {
     let ended = poll_fn(|cx| {
         let polled = Pin::new(&mut connection).poll(cx);
         load.most.store(connection.current_max_send_streams(), Relaxed);

@@ -56,8 +56,8 @@ pub(super) fn is_repeatable(request: &Request<Body>) -> bool {
 }
 
 /// A second copy of a [repeatable](is_repeatable) request. Values are shared, not copied.
-pub(super) fn copy(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(Body::Empty);
+pub(super) fn copy(request: &Request<Body>) -> Box<Request<Body>> {
+    let mut copy = Box::new(Request::new(Body::Empty));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();

@@ -89,13 +89,13 @@ impl Slot {
     /// Sends a request and waits for the head of its response.
     pub(super) async fn send(
         self: &Arc<Self>,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
         watch: &Watch,
     ) -> Result<Response<Body>, Failure> {
         let flight = Flight::begin(self);
         let sent = match self.protocol {
             Protocol::Http1 => http1::exchange(flight, request, watch).await,
-            Protocol::Http2 => http2::exchange(flight, request, watch).await,
+            Protocol::Http2 => Box::pin(http2::exchange(flight, request, watch)).await,
         };
         if let Err(failure) = &sent
             && !matches!(failure.error, Error::RequestBody(_))

@@ -43,16 +43,16 @@ fn cluster(addresses: &[SocketAddr]) -> Cluster {
     Cluster::new("users", &config(addresses), 1)
 }
 
-fn request(method: Method, body: Body) -> Request<Body> {
+fn request(method: Method, body: Body) -> Box<Request<Body>> {
     let request = Request::builder().method(method).uri("/a/b?c=d").header("host", "example.com");
-    request.body(body).expect("a request")
+    Box::new(request.body(body).expect("a request"))
 }
 
-fn get() -> Request<Body> {
+fn get() -> Box<Request<Body>> {
     request(Method::GET, Body::Empty)
 }
 
-fn post(text: &'static str) -> Request<Body> {
+fn post(text: &'static str) -> Box<Request<Body>> {
     request(Method::POST, Body::full(text))
 }
 
@@ -63,7 +63,7 @@ async fn text(sent: Sent) -> Result<String, BodyError> {
 }
 
 /// Sends a request to which there must be an answer, and gives its body.
-async fn ask(cluster: &Cluster, request: Request<Body>) -> String {
+async fn ask(cluster: &Cluster, request: Box<Request<Body>>) -> String {
     text(cluster.send(0, request, &[]).await.expect("a response")).await.expect("a whole body")
 }
 

@@ -19,13 +19,14 @@ pub(super) struct Watch(Option<Arc<Mutex<Option<BodyError>>>>);
 
 impl Watch {
     /// Puts a watch on a body that can fail; one that is in hand cannot.
-    pub(super) fn over(body: Body) -> (Body, Self) {
+    pub(super) fn over(body: &mut Body) -> Self {
         if matches!(body, Body::Empty | Body::Full(_)) {
-            return (body, Self(None));
+            return Self(None);
         }
         let fault = Arc::new(Mutex::new(None));
-        let upload = Upload { body, fault: Arc::clone(&fault) };
-        (Body::layered(upload), Self(Some(fault)))
+        let upload = Upload { body: std::mem::replace(body, Body::Empty), fault: Arc::clone(&fault) };
+        *body = Body::layered(upload);
+        Self(Some(fault))
     }
 
     /// The error that ended the body.

@@ -1,20 +1,20 @@
 //! From the bytes of a plugin to compiled code: what kind it is, its digest, and the cache of compiled code on disk.
 
+mod cache;
+
 use std::fmt;
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
-use tracing::{debug, warn};
+use tracing::debug;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
 use wasmtime::component::Component;
 
 use super::Engine;
+use cache::Cache;
 
 /// SHA-256 of a plugin's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,20 +82,39 @@ pub enum ArtifactError {
 }
 
 impl Artifact {
-    /// Compiles a plugin, or takes it from the cache in the folder `cache`.
+    /// Compiles a plugin, or takes it from the cache in the folder `cache`. Where the plugin may change while gofe runs it
+    /// has a name, under which its functions are kept for the next version.
     ///
     /// # Errors
     /// When the bytes are not a plugin or do not compile. Trouble with the cache is logged and costs time only.
-    pub fn load(engine: &Engine, bytes: &[u8], cache: Option<&Path>) -> Result<Self, ArtifactError> {
+    pub fn load(
+        engine: &Engine,
+        bytes: &[u8],
+        cache: Option<&Path>,
+        name: Option<&str>,
+    ) -> Result<Self, ArtifactError> {
         let digest = Digest::of(bytes);
-        let cached = cache.map(|folder| Cache::new(engine, folder, &digest));
-        if let Some(component) = cached.as_ref().and_then(|cached| cached.read(engine)) {
+        let cache = cache.map(|folder| Cache::new(engine, folder));
+        if let Some(component) = cache.as_ref().and_then(|cache| cache.read(engine, &digest)) {
             return Ok(Self { digest, abi: Abi::Gofe, component });
         }
-        let component = Component::new(engine.wasmtime(), componentize(engine, bytes)?)
-            .map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
-        if let Some(cached) = cached {
-            cached.write(&component);
+        let began = Instant::now();
+        let encoded = componentize(engine, bytes)?;
+        let encoding = began.elapsed();
+        let compile = || {
+            Component::new(engine.wasmtime(), &encoded).map_err(|error| ArtifactError::Compile(format!("{error:#}")))
+        };
+        let (component, functions) = match name {
+            Some(name) => {
+                let stored = || cache.as_ref()?.read_functions(name);
+                let (component, functions) = engine.functions().reuse(name, stored, compile)?;
+                (component, Some((name, functions)))
+            }
+            None => (compile()?, None),
+        };
+        debug!(plugin = name, ?encoding, compiling = ?began.elapsed() - encoding, "compiled");
+        if let Some(cache) = cache {
+            cache.write(&digest, &component, functions.as_ref().map(|(name, functions)| (*name, &functions[..])));
         }
         Ok(Self { digest, abi: Abi::Gofe, component })
     }
@@ -129,94 +148,19 @@ fn encode(bytes: &[u8]) -> Result<Vec<u8>, ArtifactError> {
         let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
         return Err(ArtifactError::NotAPlugin(reason));
     }
+    // Reading the adapter takes half of the time; a module that has no word of it does not import it. The compiler
+    // checks what comes out.
+    let adapter = WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME.as_bytes();
+    let wants_adapter = memchr::memmem::find(bytes, adapter).is_some();
     wit_component::ComponentEncoder::default()
-        .validate(true)
+        .validate(false)
         .module(bytes)
-        .and_then(|encoder| {
-            encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
+        .and_then(|encoder| match wants_adapter {
+            true => encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER),
+            false => Ok(encoder),
         })
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| ArtifactError::NotAPlugin(format!("{error:#}")))
-}
-
-/// How many plugins' compiled code is kept; those that were not used for longest make room.
-const CACHED: usize = 128;
-
-/// One place in the cache of compiled code. Its name has the digest of the plugin and of everything in the engine that
-/// the code depends on, so a new gofe or a new processor never reads old code.
-struct Cache {
-    path: PathBuf,
-}
-
-impl Cache {
-    fn new(engine: &Engine, folder: &Path, digest: &Digest) -> Self {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        engine.wasmtime().precompile_compatibility_hash().hash(&mut hasher);
-        Self { path: folder.join(format!("{:016x}", hasher.finish())).join(format!("{digest}.cwasm")) }
-    }
-
-    #[expect(unsafe_code, reason = "wasmtime cannot check compiled code; see the comment at the call")]
-    fn read(&self, engine: &Engine) -> Option<Component> {
-        if !self.path.exists() || !self.is_ours() {
-            return None;
-        }
-        // SAFETY: the file was written by `write` below: whole (it is renamed into its place), into a folder that only this
-        // user may write to, which `is_ours` has just checked, under a name made of the engine's compatibility hash.
-        match unsafe { Component::deserialize_file(engine.wasmtime(), &self.path) } {
-            Ok(component) => {
-                // The time of the last use decides who makes room; where it cannot be set, that of the writing does.
-                let _ = fs::File::open(&self.path).and_then(|file| file.set_modified(SystemTime::now()));
-                Some(component)
-            }
-            Err(error) => {
-                warn!(path = %self.path.display(), "compiled code in the cache is not usable: {error:#}");
-                None
-            }
-        }
-    }
-
-    /// Whether nobody but this user could have written the file.
-    fn is_ours(&self) -> bool {
-        let private = |path: &Path| {
-            fs::symlink_metadata(path).is_ok_and(|found| {
-                let own = fs::metadata("/proc/self").map_or(found.uid(), |process| process.uid());
-                found.uid() == own && found.permissions().mode() & 0o022 == 0 && !found.is_symlink()
-            })
-        };
-        self.path.parent().is_some_and(private) && private(&self.path)
-    }
-
-    fn write(&self, component: &Component) {
-        if let Err(error) = self.try_write(component) {
-            debug!(path = %self.path.display(), "compiled code is not cached: {error:#}");
-        }
-    }
-
-    fn try_write(&self, component: &Component) -> wasmtime::Result<()> {
-        let Some(folder) = self.path.parent() else { return Ok(()) };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let code = component.serialize()?;
-        let partial = self.path.with_extension(format!("{}.part", std::process::id()));
-        let mut file = fs::File::create(&partial)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(&code)?;
-        fs::rename(&partial, &self.path)?;
-        make_room(folder)?;
-        Ok(())
-    }
-}
-
-/// Removes what was not used for longest: each swap brings another file.
-fn make_room(folder: &Path) -> std::io::Result<()> {
-    let entries = fs::read_dir(folder)?.filter_map(Result::ok);
-    let mut files: Vec<_> =
-        entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
-    files.sort_unstable();
-    for (_, file) in files.iter().rev().skip(CACHED) {
-        fs::remove_file(file)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -244,10 +188,30 @@ mod tests {
         }
     }
 
+    /// What is made with the functions of another version is what would be made without them, byte for byte.
+    #[test]
+    fn functions_of_the_version_before_change_nothing() {
+        let plugin = include_bytes!("../../../plugins/dist/rate-limit.wasm");
+        let mut changed = plugin.to_vec();
+        // A word in the plugin's data; it stands for any edit.
+        let word = b"burst";
+        let at = memchr::memmem::find(&changed, word).unwrap();
+        changed[at..at + word.len()].copy_from_slice(b"burnt");
+        let code = |engine: &Engine, bytes: &[u8]| {
+            Artifact::load(engine, bytes, None, Some("p")).unwrap().component.serialize().unwrap()
+        };
+        let engine = Engine::new().unwrap();
+        let first = code(&engine, plugin);
+        let second = code(&engine, &changed);
+        assert!(first != second);
+        assert!(second == code(&Engine::new().unwrap(), &changed));
+        assert!(first == code(&engine, plugin));
+    }
+
     #[test]
     fn what_is_no_plugin_is_named() {
         let engine = Engine::new().unwrap();
-        let load = |bytes: &[u8]| Artifact::load(&engine, bytes, None).map(|_| ());
+        let load = |bytes: &[u8]| Artifact::load(&engine, bytes, None, None).map(|_| ());
         assert!(matches!(load(b""), Err(ArtifactError::Empty)));
         assert!(matches!(load(b"#!/bin/sh"), Err(ArtifactError::NotWasm(_))));
         assert!(matches!(load(b"\0asm\x01\0\0\0"), Err(ArtifactError::NotAPlugin(_))));

@@ -5,9 +5,9 @@ mod guest;
 mod host;
 mod instance;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
 
 use tracing::warn;
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker};
@@ -47,15 +47,15 @@ pub struct Plugin {
     pre: InstancePre<Guest>,
     exports: Exports,
     interest: Interest,
-    pool: Arc<Pool<Instance>>,
+    pool: Arc<Pool<Box<Instance>>>,
     live: Arc<AtomicUsize>,
     wasi: bool,
 }
 
 /// An instance that a request holds until its end: then it goes back to the pool, or away where there is none.
 struct Held {
-    instance: Option<Instance>,
-    pool: Option<Arc<Pool<Instance>>>,
+    instance: Option<Box<Instance>>,
+    pool: Option<Arc<Pool<Box<Instance>>>>,
     worker: usize,
 }
 
@@ -120,9 +120,14 @@ impl Plugin {
     /// Calls the timer phase. There is no request in hand.
     pub async fn tick(&self) {
         let Some(export) = &self.exports.tick else { return };
-        let mut instance = match self.instance(0).await {
-            Ok(instance) => instance,
-            Err(fault) => return warn!(plugin = &*self.env.name, kind = fault.kind.name(), "tick: {}", fault.message),
+        let mut instance = match self.waiting(0) {
+            Some(instance) => instance,
+            None => match self.fresh().await {
+                Ok(instance) => instance,
+                Err(fault) => {
+                    return warn!(plugin = &*self.env.name, kind = fault.kind.name(), "tick: {}", fault.message);
+                }
+            },
         };
         match instance.tick(export).await {
             Ok(()) => self.pool.put(0, instance),
@@ -133,33 +138,37 @@ impl Plugin {
         }
     }
 
-    /// An instance for one call: one that waits, or a new one.
-    async fn instance(&self, worker: usize) -> Result<Instance, Fault> {
-        match self.pool.take(worker) {
-            Some(instance) if self.env.instance != InstanceMode::Fresh => Ok(instance),
-            _ => self.new_instance().await.map_err(|error| match error {
+    /// An instance that waits for work on this worker.
+    fn waiting(&self, worker: usize) -> Option<Box<Instance>> {
+        if self.env.instance == InstanceMode::Fresh { None } else { self.pool.take(worker) }
+    }
+
+    /// A new instance for a call. It is rare, and its future large: it shall not be a part of every request's.
+    fn fresh(&self) -> Pin<Box<dyn Future<Output = Result<Box<Instance>, Fault>> + Send + '_>> {
+        Box::pin(async {
+            self.new_instance().await.map_err(|error| match error {
                 LoadError::Failed(message) | LoadError::World(message) => {
                     Fault { kind: FaultKind::Unavailable, message }
                 }
                 LoadError::Configuration(_) => Fault { kind: FaultKind::Unavailable, message: error.to_string() },
-            }),
-        }
+            })
+        })
     }
 
-    /// Takes what the request holds, or leases an instance.
-    async fn lease(&self, exchange: &mut Exchange) -> Result<Instance, Fault> {
+    /// What the request holds, or what waits for work.
+    fn lease(&self, exchange: &mut Exchange) -> Option<Box<Instance>> {
         if self.env.instance != InstanceMode::PerCall {
             let held = exchange.leases.iter().position(|(plugin, _)| *plugin == self.identity());
             let held = held.and_then(|at| exchange.leases.swap_remove(at).1.downcast::<Held>().ok());
             if let Some(instance) = held.and_then(|mut held| held.instance.take()) {
-                return Ok(instance);
+                return Some(instance);
             }
         }
-        self.instance(exchange.client.worker).await
+        self.waiting(exchange.client.worker)
     }
 
     /// Gives an instance back after a call that went well, or lets the request hold it.
-    fn release(&self, instance: Instance, exchange: &mut Exchange) {
+    fn release(&self, instance: Box<Instance>, exchange: &mut Exchange) {
         let worker = exchange.client.worker;
         let pool = match self.env.instance {
             InstanceMode::PerCall => return self.pool.put(worker, instance),
@@ -208,16 +217,18 @@ impl Filter for Plugin {
     async fn call(&self, phase: Phase, exchange: &mut Exchange) -> Outcome {
         let worker = exchange.client.worker;
         let Some(export) = &self.exports.phases[phase as usize] else { return Outcome::Continue };
-        let mut instance = match self.lease(exchange).await {
-            Ok(instance) => instance,
-            Err(fault) => {
-                self.env.metrics.fault(worker, fault.kind.name());
-                return Outcome::Fault(fault);
-            }
+        let mut instance = match self.lease(exchange) {
+            Some(instance) => instance,
+            None => match self.fresh().await {
+                Ok(instance) => instance,
+                Err(fault) => {
+                    self.env.metrics.fault(worker, fault.kind.name());
+                    return Outcome::Fault(fault);
+                }
+            },
         };
-        let started = Instant::now();
         let called = instance.call(phase, export, exchange).await;
-        self.env.metrics.call(worker, phase as usize, started.elapsed());
+        self.env.metrics.call(worker, phase as usize, exchange.lap());
         let fault = match called {
             Ok(()) => {
                 self.release(instance, exchange);

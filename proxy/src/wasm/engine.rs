@@ -8,6 +8,8 @@ use std::time::Duration;
 use tracing::warn;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::functions::Functions;
+
 /// The time between two epoch ticks: how long a guest runs before it lets others on its worker run.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 /// How many ticks without a running guest before the clock goes to sleep.
@@ -32,6 +34,7 @@ pub struct EngineError(wasmtime::Error);
 pub struct Engine {
     inner: wasmtime::Engine,
     clock: Arc<Clock>,
+    functions: Arc<Functions>,
 }
 
 impl Engine {
@@ -40,9 +43,10 @@ impl Engine {
     /// # Errors
     /// When the address space for the instance pool cannot be reserved, or the machine's processor has no compiler.
     pub fn new() -> Result<Self, EngineError> {
-        let inner = reserve().map_err(EngineError)?;
+        let functions = Arc::new(Functions::default());
+        let inner = reserve(&functions).map_err(EngineError)?;
         let clock = Clock::start(inner.clone());
-        Ok(Self { inner, clock })
+        Ok(Self { inner, clock, functions })
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -52,14 +56,25 @@ impl Engine {
     pub(super) fn clock(&self) -> &Arc<Clock> {
         &self.clock
     }
+
+    pub(super) fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// Forgets what is kept of plugins that are gone, to compile their next version sooner.
+    pub fn keep_only(&self, exists: impl Fn(&str) -> bool) {
+        self.functions.keep_only(exists);
+    }
 }
 
 /// Reserves the addresses for as many instances as there is room for. All of them take 16 TiB, which is more than
 /// `ulimit -v`, valgrind or a processor with 39-bit addresses allow.
-fn reserve() -> wasmtime::Result<wasmtime::Engine> {
+fn reserve(functions: &Arc<Functions>) -> wasmtime::Result<wasmtime::Engine> {
     let mut instances = MAX_INSTANCES;
     loop {
-        match wasmtime::Engine::new(&config(instances)) {
+        let mut config = config(instances);
+        config.enable_incremental_compilation(functions.clone())?;
+        match wasmtime::Engine::new(&config) {
             Ok(engine) if instances == MAX_INSTANCES => return Ok(engine),
             Ok(engine) => {
                 warn!(instances, "the address space is limited: more plugin instances cannot run at a time");

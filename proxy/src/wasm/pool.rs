@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 const MAX_IDLE: usize = 16;
 
 /// Idle instances of one plugin.
-pub(super) struct Pool<I> {
+pub struct Pool<I> {
     workers: Box<[Slot<I>]>,
 }
 
@@ -16,17 +16,18 @@ pub(super) struct Pool<I> {
 struct Slot<I>(Mutex<Vec<I>>);
 
 impl<I> Pool<I> {
-    pub(super) fn new(workers: usize) -> Self {
+    /// Pools for so many workers.
+    pub fn new(workers: usize) -> Self {
         Self { workers: (0..workers.max(1)).map(|_| Slot(Mutex::new(Vec::new()))).collect() }
     }
 
     /// The instance that this worker used last: its memory is still in the cache.
-    pub(super) fn take(&self, worker: usize) -> Option<I> {
+    pub fn take(&self, worker: usize) -> Option<I> {
         self.slot(worker).lock().pop()
     }
 
     /// Gives an instance back.
-    pub(super) fn put(&self, worker: usize, instance: I) {
+    pub fn put(&self, worker: usize, instance: I) {
         let mut idle = self.slot(worker).lock();
         if idle.len() < MAX_IDLE {
             idle.push(instance);

@@ -184,6 +184,27 @@ impl Gofe {
         KeepAlive::connect(self.admin).request("POST", path, &[]).unwrap()
     }
 
+    /// The address of the listener on this IP address.
+    pub fn address_on(&self, ip: &str) -> SocketAddr {
+        let line = self.log.wait(|line| line.contains("gofe serves") && line.contains(&format!("\"{ip}:")));
+        let line: serde_json::Value = serde_json::from_str(&line.expect("a listener on this address")).unwrap();
+        line["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Waits until a counter in the metrics, with its labels as they are written there, has this value.
+    pub fn counts(&self, series: &str, expected: u64) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.ask("/metrics").body;
+            let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+            let count = line.map_or(0, |value| value.parse().unwrap());
+            if count == expected {
+                return;
+            }
+            assert!(Instant::now() < end, "{series} is {count} and not {expected}");
+        }
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

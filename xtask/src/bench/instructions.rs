@@ -1,7 +1,7 @@
 //! `cargo xtask bench instructions`: what a request and a plugin's work cost in instructions, compared with a baseline.
 //!
 //! Instructions are counted by valgrind's callgrind, so the figures do not depend on what else the machine does, and
-//! hardly on the machine. gofe serves a few requests in one run and 1,000 more in another; the difference has no
+//! hardly on the machine. gofe serves a few requests in one run and 500 more in another; the difference has no
 //! start-up in it.
 
 mod baseline;
@@ -19,7 +19,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::steps::Outcome;
-use crate::wasm::Builder;
 use crate::workspace::Workspace;
 use crate::{process, setup};
 use baseline::{Baseline, Measured};
@@ -27,14 +26,12 @@ use profile::Profile;
 use scenario::{Scenario, scenarios};
 use subject::Subject;
 
-/// The package of the plugin that does one kind of work.
-const WORK: &str = "bench-work";
 /// What makes the figures of this run the baseline.
 const ACCEPT: &str = "cargo xtask bench instructions --accept";
 /// How many requests the shorter run has: enough for every first time to be over.
-const FIRST: u64 = 100;
+const FIRST: u64 = 50;
 /// How many more the longer run has.
-const MORE: u64 = 1000;
+const MORE: u64 = 500;
 
 /// How the instructions are counted and shown.
 #[derive(Debug, Default, Args)]
@@ -92,8 +89,7 @@ fn wanted(filters: &[String]) -> Result<Vec<Scenario>> {
 /// Builds what is measured: gofe as it is released, and the plugin that does the work.
 fn subject(workspace: &Workspace) -> Result<Subject> {
     process::run(workspace.cargo().args(["build", "--locked", "--release", "--package", "gofe", "--bin", "gofe"]))?;
-    let work = workspace.packages.iter().find(|package| package.name == WORK);
-    let work = Builder::new(workspace)?.build(work.with_context(|| format!("the workspace has no package {WORK}"))?)?;
+    let work = super::work(workspace)?;
     let folder = workspace.target.join("instructions");
     fs::create_dir_all(&folder)?;
     Ok(Subject { program: workspace.target.join("release/gofe"), work, folder })

@@ -26,13 +26,14 @@ const LEVELS: [&[&str]; 6] = [
 const STRANGERS: [(&str, &str); 2] = [("wasm", "upstream"), ("upstream", "wasm")];
 
 /// Crates, and the modules whose business they are.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("wasmtime", &["wasm"]),
     ("wasmtime_wasi", &["wasm"]),
     ("wit_component", &["wasm"]),
     ("wasi_preview1_component_adapter_provider", &["wasm"]),
     ("rustls", &["net", "upstream"]),
     ("tokio_rustls", &["net", "upstream"]),
+    ("x509_parser", &["net"]),
     ("serde_yaml", &["config"]),
     ("saphyr_parser", &["config"]),
 ];

@@ -148,6 +148,12 @@ impl State {
         let refused = self.proxy.sum(|cell| cell.refused.get());
         family(encoder, "gofe_connections_refused", Counter, "Client connections over the limit.")?
             .counter(&[], refused)?;
+        let redirected = self.proxy.sum(|cell| cell.redirected.get());
+        family(encoder, "gofe_redirects", Counter, "Requests that a listener sent on to HTTPS.")?
+            .counter(&[], redirected)?;
+        let mut handshakes = family(encoder, "gofe_tls_handshakes", Counter, "TLS handshakes, by result.")?;
+        let results = self.handshakes.totals();
+        results.into_iter().try_for_each(|(result, count)| handshakes.counter(&[("result", result)], count))?;
         let dropped = self.proxy.sum(|cell| cell.dropped_lines.get());
         family(encoder, "gofe_output_dropped", Counter, "Lines of plugins' output that were lost.")?
             .counter(&[], dropped)?;

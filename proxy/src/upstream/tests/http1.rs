@@ -8,7 +8,7 @@ use super::peer::Peer;
 use super::*;
 
 /// What a peer sees of a request, up to and with `end`.
-async fn seen(request: Request<Body>, end: &'static str) -> String {
+async fn seen(request: Box<Request<Body>>, end: &'static str) -> String {
     let (tell, mut told) = mpsc::unbounded_channel();
     let peer = Peer::new(move |_, mut wire| {
         let tell = tell.clone();

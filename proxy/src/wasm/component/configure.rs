@@ -78,7 +78,7 @@ const MIN_TICK: Duration = Duration::from_millis(1);
 
 impl Plugin {
     /// The instance that checks the configuration, and what the plugin wants.
-    pub(super) async fn first_instance(&self) -> Result<(Instance, Interest), LoadError> {
+    pub(super) async fn first_instance(&self) -> Result<(Box<Instance>, Interest), LoadError> {
         let mut instance = self.instantiate().await?;
         let Some(export) = &self.exports.configure else {
             return Err(LoadError::World("it does not export gofe:plugin/lifecycle".to_owned()));
@@ -94,7 +94,7 @@ impl Plugin {
     }
 
     /// A further instance. What the plugin wants, the first one has said.
-    pub(super) async fn new_instance(&self) -> Result<Instance, LoadError> {
+    pub(super) async fn new_instance(&self) -> Result<Box<Instance>, LoadError> {
         self.first_instance().await.map(|(instance, _)| instance)
     }
 }

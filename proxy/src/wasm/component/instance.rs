@@ -58,7 +58,7 @@ impl Drop for Count {
 
 impl Plugin {
     /// Makes an instance; it is not configured yet.
-    pub(super) async fn instantiate(&self) -> Result<Instance, LoadError> {
+    pub(super) async fn instantiate(&self) -> Result<Box<Instance>, LoadError> {
         let count = Count::new(&self.live, &self.env)?;
         let guest = Guest::new(self.env.clone(), self.engine.clock().clone(), self.wasi);
         let mut store = Store::new(self.engine.wasmtime(), guest);
@@ -86,7 +86,8 @@ impl Plugin {
             Ok(instance) => instance,
             Err(error) => return Err(LoadError::Failed(fault(&store, &error).message)),
         };
-        Ok(Instance { store, instance, headers: [const { None }; Phase::ALL.len()], bodies: [None, None], count })
+        let headers = [const { None }; Phase::ALL.len()];
+        Ok(Box::new(Instance { store, instance, headers, bodies: [None, None], count }))
     }
 }
 

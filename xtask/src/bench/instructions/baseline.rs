@@ -74,9 +74,10 @@ impl Measured {
 
     /// The functions that grew most, a line each. One that the baseline does not name had less than a hundredth.
     fn growth(&self, baseline: &Self) -> Vec<String> {
-        let grown = |(name, now): (&String, &i64)| {
-            let before = baseline.functions.get(name);
-            (now - before.unwrap_or(&0), name.clone(), before.map_or("few".to_owned(), ToString::to_string), *now)
+        let least = baseline.instructions / SHARE;
+        let grown = |(name, now): (&String, &i64)| match baseline.functions.get(name) {
+            Some(before) => (now - before, name.clone(), before.to_string(), *now),
+            None => (now - least, name.clone(), format!("< {least}"), *now),
         };
         let mut all: Vec<_> = self.functions.iter().map(grown).filter(|grown| grown.0 > 0).collect();
         all.sort_by(|a, b| b.cmp(a));
@@ -185,13 +186,13 @@ mod tests {
     #[test]
     fn a_growth_beyond_the_tolerance_names_the_functions_that_grew() {
         let baseline = baseline(measured(&[("parse", 600), ("send", 400), ("tiny", 1)]));
-        let now = [("a request".to_owned(), measured(&[("parse", 600), ("send", 470), ("new", 3)]))];
+        let now = [("a request".to_owned(), measured(&[("parse", 600), ("send", 450), ("tiny", 9), ("new", 20)]))];
         let report = baseline.compare("x", &BTreeMap::new(), &now, true);
         assert_eq!(report.problems.len(), 1);
         let problem = &report.problems[0];
-        assert!(problem.starts_with("a request: 1001 -> 1073 instructions, +7.2 %"), "{problem}");
-        assert!(problem.contains("400 ->      470  send") && problem.contains("few ->        3  new"), "{problem}");
-        assert!(!problem.contains("parse"), "{problem}");
+        assert!(problem.starts_with("a request: 1001 -> 1079 instructions, +7.8 %"), "{problem}");
+        assert!(problem.contains("400 ->      450  send") && problem.contains("< 10 ->       20  new"), "{problem}");
+        assert!(!problem.contains("parse") && !problem.contains("tiny"), "{problem}");
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long client and upstream wait before they send, so that gofe has gone to sleep: whether it finds work before it
+/// sleeps, or is woken, is a race otherwise, and not the same number of instructions.
+const PAUSE: Duration = Duration::from_millis(1);
 /// The bytes of a response's body.
 const ANSWER: usize = 1024;
 
@@ -15,9 +19,9 @@ const ANSWER: usize = 1024;
 pub(super) fn upstream() -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || answer(stream));
+            thread::spawn(move || answer(stream));
         }
     });
     Ok(address)
@@ -30,6 +34,7 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     while read_message(&mut stream, &mut buffer)?.is_some() {
+        thread::sleep(PAUSE);
         stream.write_all(&response)?;
     }
     Ok(())
@@ -51,6 +56,7 @@ pub(super) fn send(address: SocketAddr, body: usize, requests: u64) -> Result<()
     let request = [head.into_bytes(), vec![b'y'; body]].concat();
     let mut buffer = Vec::new();
     for _ in 0..requests {
+        thread::sleep(PAUSE);
         stream.write_all(&request)?;
         let head = read_message(&mut stream, &mut buffer)?.context("gofe closed the connection")?;
         ensure!(head.starts_with("HTTP/1.1 200 "), "gofe answered\n{head}");

@@ -11,10 +11,10 @@ use crate::chain::{State, TlsInfo};
 #[derive(ComponentType, Lower)]
 #[component(record)]
 struct Tls {
-    version: String,
-    cipher: String,
+    version: &'static str,
+    cipher: &'static str,
     #[component(name = "server-name")]
-    server_name: Option<String>,
+    server_name: Option<Box<str>>,
     #[component(name = "client-subject")]
     client_subject: Option<String>,
     #[component(name = "client-fingerprint")]
@@ -23,7 +23,7 @@ struct Tls {
 
 impl From<&TlsInfo> for Tls {
     fn from(info: &TlsInfo) -> Self {
-        let TlsInfo { version, cipher, server_name, client_subject, client_fingerprint } = info.clone();
+        let TlsInfo { version, cipher, server_name, client_subject, client_fingerprint, .. } = info.clone();
         Self { version, cipher, server_name, client_subject, client_fingerprint }
     }
 }
@@ -69,7 +69,7 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
         Ok((state(&cx).map_or("", |state| version(state.request.version)),))
     })?;
     interface.func_wrap("tls-info", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((state(&cx).and_then(|state| state.client.tls.as_ref()).map(Tls::from),))
+        Ok((state(&cx).and_then(|state| state.client.tls.as_deref()).map(Tls::from),))
     })?;
     interface.func_wrap("upstream", |cx: StoreContextMut<'_, Guest>, (): ()| {
         Ok((state(&cx).and_then(|state| state.summary.upstream.clone()),))

@@ -1,0 +1,41 @@
+//! Finding the route of a request among many.
+
+use divan::{Bencher, black_box};
+use gofe::config;
+use gofe::route::Table;
+
+use crate::setup::request;
+
+const COUNTS: [usize; 3] = [10, 1_000, 10_000];
+
+/// Among routes of one path each.
+#[divan::bench(args = COUNTS)]
+fn exact(bencher: Bencher<'_, '_>, count: usize) {
+    find(bencher, count, |n| format!("path: /r{n}/users/1"));
+}
+
+/// Among routes of one prefix each.
+#[divan::bench(args = COUNTS)]
+fn prefix(bencher: Bencher<'_, '_>, count: usize) {
+    find(bencher, count, |n| format!("path: /r{n}/**"));
+}
+
+/// Among routes of one host each.
+#[divan::bench(args = COUNTS)]
+fn host(bencher: Bencher<'_, '_>, count: usize) {
+    find(bencher, count, |n| format!("host: r{n}.example.com"));
+}
+
+/// Finds the last route of so many.
+fn find(bencher: Bencher<'_, '_>, count: usize, matches: impl Fn(usize) -> String) {
+    let route = |n| format!("  - {{ match: {{ {} }}, upstream: u }}\n", matches(n));
+    let routes: String = (0..count).map(route).collect();
+    let yaml =
+        format!("listeners: [{{ address: 127.0.0.1:0 }}]\nroutes:\n{routes}upstreams: {{ u: {{ builtin: echo }} }}\n");
+    let loaded = config::parse("bench.yaml", &yaml).expect("the configuration is right");
+    let table = Table::build(&loaded.config.routes);
+    let last = count - 1;
+    let parts = request(&format!("/r{last}/users/1?a=b"), &format!("r{last}.example.com"));
+    assert!(table.find_request(&parts).is_ok_and(|found| found == Some(last)));
+    bencher.bench_local(|| table.find_request(black_box(&parts)));
+}

@@ -1,0 +1,143 @@
+//! TLS towards clients, by rustls.
+
+mod authorities;
+mod certificate;
+mod file;
+mod handshake;
+mod ocsp;
+mod resolver;
+mod subject;
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use http::HeaderName;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
+
+use crate::config::{self, Alpn, TlsVersion};
+use authorities::Authorities;
+pub use handshake::{HandshakeError, Secured};
+use resolver::Resolver;
+
+/// What all of TLS here is computed by; with it comes the key exchange X25519MLKEM768, which resists quantum computers.
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+
+/// What a listener needs to speak TLS; all workers share it.
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    timeout: Duration,
+    /// The header that carries the subject of clients' certificates.
+    header: Option<HeaderName>,
+    clients: Option<[u8; 32]>,
+}
+
+/// Something about a listener's files.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where in the listener's `tls`, as a JSON pointer.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right; empty where that is clear.
+    pub help: String,
+    /// Whether TLS works all the same.
+    pub warning: bool,
+}
+
+impl Finding {
+    fn error(pointer: &str, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.to_owned(), message: message.into(), help: String::new(), warning: false }
+    }
+
+    fn warning(pointer: &str, message: impl Into<String>) -> Self {
+        Self { warning: true, ..Self::error(pointer, message) }
+    }
+
+    fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = help.into();
+        self
+    }
+}
+
+impl Tls {
+    /// Reads the files. Tickets of `running` are taken where the same clients may connect. What is found goes to
+    /// `findings`; there is no TLS when one of it is an error.
+    pub fn load(config: &config::Tls, running: Option<&Self>, findings: &mut Vec<Finding>) -> Option<Self> {
+        let mut found = Vec::new();
+        let certificates = config.certificates.iter().enumerate();
+        let certificates =
+            certificates.map(|(i, config)| certificate::load(config, &format!("/certificates/{i}"), &mut found));
+        let certificates: Option<Vec<_>> = certificates.collect::<Vec<_>>().into_iter().collect();
+        let authorities = config.client_certificates.as_ref().map(|config| authorities::load(config, &mut found));
+        let resolver = certificates.map(|certificates| Resolver::new(certificates, &mut found));
+        let built = match (resolver, authorities) {
+            (None, _) | (_, Some(None)) => None,
+            (Some(resolver), None) => Some((resolver, None)),
+            (Some(resolver), Some(authorities)) => Some((resolver, authorities)),
+        };
+        let tls = built.and_then(|(resolver, authorities)| {
+            Self::build(config, resolver, authorities, running)
+                .map_err(|error| found.push(Finding::error("", format!("TLS cannot be set up: {error}"))))
+                .ok()
+        });
+        let failed = found.iter().any(|finding| !finding.warning);
+        findings.append(&mut found);
+        tls.filter(|_| !failed)
+    }
+
+    fn build(
+        config: &config::Tls,
+        resolver: Resolver,
+        authorities: Option<Authorities>,
+        running: Option<&Self>,
+    ) -> Result<Self, rustls::Error> {
+        let clients = authorities.as_ref().map(|authorities| authorities.digest);
+        let builder = ServerConfig::builder_with_provider(PROVIDER.clone())
+            .with_protocol_versions(versions(config.minimum_version))?;
+        let builder = match authorities {
+            Some(authorities) => builder.with_client_cert_verifier(authorities.verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut server = builder.with_cert_resolver(Arc::new(resolver));
+        server.alpn_protocols = config.alpn.iter().map(|alpn| protocol(*alpn).to_vec()).collect();
+        // What a session needs is in its ticket, so that every worker can resume it and none remembers it.
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.ticketer = tickets(clients, running)?;
+        let header = config.client_certificates.as_ref().and_then(|clients| clients.header.clone());
+        Ok(Self { config: Arc::new(server), timeout: config.handshake_timeout, header, clients })
+    }
+
+    /// The header that carries the subject of clients' certificates.
+    pub fn header(&self) -> Option<&HeaderName> {
+        self.header.as_ref()
+    }
+}
+
+fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static FROM_12: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+    match minimum {
+        TlsVersion::Tls12 => &FROM_12,
+        TlsVersion::Tls13 => &FROM_12[..1],
+    }
+}
+
+/// The name of a protocol on the wire (RFC 7301, section 6).
+fn protocol(alpn: Alpn) -> &'static [u8] {
+    match alpn {
+        Alpn::Http2 => b"h2",
+        Alpn::Http11 => b"http/1.1",
+    }
+}
+
+/// What makes tickets: keys change every six hours, and the last ones are taken for six hours more.
+///
+/// A session that is resumed shows no certificate again. So tickets hold only as long as the same authorities are
+/// asked for, and never on another listener.
+fn tickets(clients: Option<[u8; 32]>, running: Option<&Tls>) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+    match running.filter(|running| running.clients == clients) {
+        Some(running) => Ok(running.config.ticketer.clone()),
+        None => aws_lc_rs::Ticketer::new(),
+    }
+}
