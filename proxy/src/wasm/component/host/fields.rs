@@ -162,7 +162,10 @@ pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Resul
         "set-header",
         move |mut cx: StoreContextMut<'_, Guest>, (name, bytes): (WasmStr, WasmList<u8>)| -> Edited {
             let change = change(&mut cx, &name, Some(&bytes))?;
-            Ok((change.and_then(|change| Ok(apply(cx.data_mut().fields_mut(side)?, change))),))
+            Ok((change.and_then(|change| {
+                apply(cx.data_mut().fields_mut(side)?, change);
+                Ok(())
+            }),))
         },
     )?;
     interface.func_wrap(
@@ -178,7 +181,10 @@ pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Resul
     )?;
     interface.func_wrap("remove-header", move |mut cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| -> Edited {
         let change = change(&mut cx, &name, None)?;
-        Ok((change.and_then(|change| Ok(apply(cx.data_mut().fields_mut(side)?, change))),))
+        Ok((change.and_then(|change| {
+            apply(cx.data_mut().fields_mut(side)?, change);
+            Ok(())
+        }),))
     })?;
     interface.func_wrap(
         "set-headers",
