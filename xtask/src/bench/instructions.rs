@@ -127,7 +127,7 @@ fn request(
         return Ok(profile.clone());
     }
     let count = |requests| subject.count(scenario, upstream, requests);
-    let profile = profile::busiest_growth(&count(FIRST)?, &count(FIRST + MORE)?)?;
+    let profile = profile::worker_growth(&count(FIRST)?, &count(FIRST + MORE)?)?;
     known.insert(scenario.name, profile.clone());
     Ok(profile)
 }
