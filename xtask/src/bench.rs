@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measurements.
 
+mod swap;
+
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
@@ -18,6 +20,8 @@ pub(crate) enum Bench {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Swaps of a plugin under load, and starts. Needs two CPUs, taskset, h2load and nginx.
+    Swap(swap::Options),
 }
 
 /// Runs a measurement.
@@ -29,5 +33,6 @@ pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
             }
             process::run(workspace.cargo().args(["bench", "--locked", "--package", PACKAGE, "--"]).args(arguments))
         }
+        Bench::Swap(options) => swap::run(workspace, options),
     }
 }
