@@ -2,6 +2,7 @@
 
 pub(crate) mod instructions;
 mod peers;
+mod swap;
 
 use std::path::PathBuf;
 
@@ -30,6 +31,8 @@ pub(crate) enum Bench {
     Instructions(instructions::Options),
     /// gofe beside nginx, HAProxy, Envoy, Traefik and Caddy, which are installed when missing. Needs Linux.
     Peers(peers::Options),
+    /// Swaps of a plugin under load, and starts. Needs two CPUs, taskset, h2load and nginx.
+    Swap(swap::Options),
 }
 
 /// Runs a measurement.
@@ -43,6 +46,7 @@ pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
         }
         Bench::Instructions(options) => instructions::run(workspace, options).map(|outcome| outcome.tell()),
         Bench::Peers(options) => peers::run(workspace, options),
+        Bench::Swap(options) => swap::run(workspace, options),
     }
 }
 

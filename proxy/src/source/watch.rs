@@ -7,6 +7,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::warn;
 
 /// A change is taken up when no other has followed for this long: a file is written in several steps.
@@ -66,18 +67,17 @@ impl Watcher {
 
     /// Waits until a watched file has changed and the burst of changes is over.
     pub async fn changed(&mut self) {
-        let mut quiet = QUIET;
+        let mut quiet = Instant::now();
         while !self.pending {
             let Some(event) = self.events.recv().await else { return std::future::pending().await };
             self.pending = self.concerns(&event);
-            quiet = quiet_after(&event);
+            quiet = Instant::now() + quiet_after(&event);
         }
-        let end = tokio::time::Instant::now() + MAX_WAIT;
-        while tokio::time::Instant::now() < end
-            && let Ok(Some(event)) = tokio::time::timeout(quiet, self.events.recv()).await
-        {
+        let end = Instant::now() + MAX_WAIT;
+        while let Ok(Some(event)) = tokio::time::timeout_at(quiet.min(end), self.events.recv()).await {
+            // A log in the same folder is written all the time.
             if self.concerns(&event) {
-                quiet = quiet_after(&event);
+                quiet = Instant::now() + quiet_after(&event);
             }
         }
         self.pending = false;

@@ -1,0 +1,153 @@
+//! The processes of a run, and a client that looks which version answers.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::{PATIENCE, text};
+
+/// Between two looks: it bounds how exact the times are.
+pub(super) const PAUSE: Duration = Duration::from_micros(200);
+
+/// nginx with one process on CPU 1, which answers 1 KiB.
+pub(super) struct Upstream {
+    child: Child,
+    pub(super) address: SocketAddr,
+}
+
+impl Upstream {
+    pub(super) fn start(folder: &Path) -> Result<Self> {
+        let address = free_address()?;
+        let body = "x".repeat(1024);
+        let at = text(folder);
+        let config = format!(
+            "worker_processes 1; daemon off; master_process off; pid {at}/nginx.pid; error_log {at}/nginx.log;\n\
+             events {{ worker_connections 4096; }}\n\
+             http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 3600s;\n\
+             server {{ listen {address}; location / {{ return 200 \"{body}\"; }} }} }}\n"
+        );
+        let file = folder.join("nginx.conf");
+        fs::write(&file, config)?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", "1", "nginx", "-e", &format!("{at}/nginx.log"), "-c", &text(&file)]);
+        let upstream = Self { child: command.spawn().context("taskset and nginx")?, address };
+        first_answer(address)?;
+        Ok(upstream)
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// gofe with the four standard plugins and the plugin that is swapped.
+pub(super) struct Gofe {
+    child: Child,
+    pub(super) address: SocketAddr,
+}
+
+impl Gofe {
+    /// Starts it and waits for its first answer.
+    pub(super) fn start(binary: &Path, folder: &Path, upstream: SocketAddr, one_cpu: bool) -> Result<Self> {
+        let address = free_address()?;
+        let file = folder.join("gofe.yaml");
+        fs::write(&file, yaml(address, upstream))?;
+        let mut command = Command::new(if one_cpu { Path::new("taskset") } else { binary });
+        if one_cpu {
+            command.args(["-c", "0"]).arg(binary);
+        }
+        command.arg("run").arg(&file).env("XDG_CACHE_HOME", folder.join("cache"));
+        let log = fs::File::create(folder.join("gofe.log"))?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
+        let gofe = Self { child, address };
+        let answer = first_answer(address).with_context(|| format!("see {}/gofe.log", folder.display()))?;
+        if !answer.starts_with("HTTP/1.1 200") {
+            bail!("gofe does not serve:\n{answer}");
+        }
+        Ok(gofe)
+    }
+}
+
+impl Drop for Gofe {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn yaml(address: SocketAddr, upstream: SocketAddr) -> String {
+    format!(
+        "workers: 1
+listeners: [{{ address: '{address}' }}]
+plugins:
+  access-log: {{ source: std:access-log, allow: {{ output: file:access.log }} }}
+  api-key: {{ source: std:api-key, config: {{ keys: {{ secret: alice }} }} }}
+  rate-limit: {{ source: std:rate-limit, config: {{ key: client-ip, rate: 1000000/s, burst: 1000000 }} }}
+  router: {{ source: std:router, config: {{ rules: [{{ name: canary, when: {{ header: x-canary, is: always }}, \
+         upstream: canary }}] }} }}
+  version: {{ source: file:v.wasm }}
+chains: {{ api: [access-log, api-key, rate-limit, router, version] }}
+routes: [{{ chain: api, upstream: up }}]
+upstreams: {{ up: {{ endpoints: ['{upstream}'] }}, canary: {{ builtin: echo }} }}
+"
+    )
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Asks until there is an answer.
+fn first_answer(address: SocketAddr) -> Result<String> {
+    let began = Instant::now();
+    loop {
+        match Client::connect(address).and_then(|mut client| client.get()) {
+            Ok(answer) => return Ok(answer),
+            Err(error) if began.elapsed() > PATIENCE => return Err(error),
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// One connection.
+pub(super) struct Client {
+    stream: TcpStream,
+}
+
+impl Client {
+    pub(super) fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { stream })
+    }
+
+    /// The head of the answer to a GET.
+    pub(super) fn get(&mut self) -> Result<String> {
+        self.stream.write_all(b"GET / HTTP/1.1\r\nhost: bench\r\nx-api-key: secret\r\n\r\n")?;
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.stream.read(&mut buffer)?;
+            if length == 0 {
+                bail!("the connection was closed");
+            }
+            bytes.extend_from_slice(&buffer[..length]);
+            let text = String::from_utf8_lossy(&bytes);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let head = head.to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            if body.len() >= length.context("an answer without content-length")? {
+                return Ok(head.replacen("http/1.1", "HTTP/1.1", 1));
+            }
+        }
+    }
+}
