@@ -4,6 +4,7 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod listener;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
 /// A whole configuration file, checked.
@@ -42,19 +44,6 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, Upstream>,
-}
-
-/// One address on which gofe accepts clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// The address; port 0 takes a free port.
-    pub address: SocketAddr,
-    /// TLS; absent for cleartext.
-    pub tls: Option<Tls>,
-    /// Where requests are sent instead of being served; only on cleartext listeners.
-    pub redirect: Option<Redirect>,
-    /// What browsers are told of HTTPS; only with TLS.
-    pub hsts: Option<Hsts>,
 }
 
 /// The admin API.
@@ -231,6 +220,8 @@ pub enum Output {
 pub struct Route {
     /// The name in logs, metrics and plugins: the file's `name`, or the path pattern.
     pub name: String,
+    /// The names of the listeners that it serves on; empty for all.
+    pub listeners: Vec<String>,
     /// Which requests it takes.
     pub matches: Match,
     /// The name of the chain; absent for none.
@@ -350,6 +341,13 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3).
     Http2,
+}
+
+impl Route {
+    /// Whether it serves on the listener of this name; one without a name has the routes of all listeners only.
+    pub fn serves_on(&self, listener: Option<&str>) -> bool {
+        self.listeners.is_empty() || listener.is_some_and(|name| self.listeners.iter().any(|known| known == name))
+    }
 }
 
 impl Match {

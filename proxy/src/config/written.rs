@@ -400,6 +400,8 @@ words! {
         "echo" => Self::Echo;
 }
 
+mod listener;
 mod tls;
 
+pub(super) use listener::{At, Mode, Network};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

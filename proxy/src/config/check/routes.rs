@@ -33,6 +33,7 @@ impl Check<'_> {
         let most = 1 << 40;
         Route {
             name: raw.name.clone().unwrap_or_default(),
+            listeners: self.route_listeners(&child(at, "listeners"), &raw.listeners),
             matches: self.matches(&child(at, "match"), &raw.matches),
             chain: raw.chain.clone(),
             action: self.action(at, raw),
@@ -166,7 +167,12 @@ fn hosts(matches: &Match) -> Vec<Option<&HostPattern>> {
 fn covered(routes: &[Route], host: Option<&HostPattern>, group: &[usize]) -> Vec<(usize, usize, Option<String>)> {
     let mut pairs = Vec::new();
     for (place, later) in group.iter().enumerate() {
-        let first = group[..place].iter().find(|first| covers(&routes[**first].matches, &routes[*later].matches));
+        let first = group[..place].iter().find(|first| {
+            let (first, later) = (&routes[**first], &routes[*later]);
+            let everywhere = first.listeners.is_empty()
+                || (!later.listeners.is_empty() && later.listeners.iter().all(|name| first.listeners.contains(name)));
+            everywhere && covers(&first.matches, &later.matches)
+        });
         pairs.extend(first.map(|first| (*later, *first, host.map(ToString::to_string))));
     }
     pairs
