@@ -64,7 +64,7 @@ async fn text(sent: Sent) -> Result<String, BodyError> {
 
 /// Sends a request to which there must be an answer, and gives its body.
 async fn ask(cluster: &Cluster, request: Box<Request<Body>>) -> String {
-    text(cluster.send(0, request, &[]).await.expect("a response")).await.expect("a whole body")
+    text(cluster.send(0, request, Hint::default()).await.expect("a response")).await.expect("a whole body")
 }
 
 /// A body of these frames, as it would come from a client.
