@@ -59,10 +59,9 @@ impl Cluster {
     pub fn new(name: &str, config: &config::Upstream, workers: usize) -> Self {
         let fleet = match &config.backend {
             Backend::Echo => Fleet::Echo(echo::ENDPOINT.into()),
-            Backend::Endpoints(endpoints) => Fleet::Endpoints {
-                members: Members::new(name, config, endpoints, workers),
-                protocol: config.protocol,
-            },
+            Backend::Endpoints(endpoints) => {
+                Fleet::Endpoints { members: Members::new(name, config, endpoints, workers), protocol: config.protocol }
+            }
         };
         Self { name: name.into(), fleet }
     }
@@ -108,12 +107,7 @@ impl Cluster {
     /// # Errors
     ///
     /// Why there is no response; of several endpoints, what happened at the last.
-    pub async fn send(
-        &self,
-        worker: usize,
-        mut request: Box<Request<Body>>,
-        hint: Hint<'_>,
-    ) -> Result<Sent, Error> {
+    pub async fn send(&self, worker: usize, mut request: Box<Request<Body>>, hint: Hint<'_>) -> Result<Sent, Error> {
         match &self.fleet {
             Fleet::Echo(endpoint) => {
                 let response = Box::pin(echo::answer(&self.name, *request)).await?;

@@ -22,11 +22,7 @@ impl Endpoint {
     /// An endpoint that the upstream did not have before.
     pub(super) fn new(authority: &Authority) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self {
-            id: NEXT.fetch_add(1, Relaxed),
-            authority: authority.clone(),
-            address: authority.as_str().into(),
-        }
+        Self { id: NEXT.fetch_add(1, Relaxed), authority: authority.clone(), address: authority.as_str().into() }
     }
 }
 

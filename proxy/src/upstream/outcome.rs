@@ -11,6 +11,7 @@ use super::Error;
 pub(super) struct Outcome {
     pub(super) end: End,
     /// From the choice of the endpoint to the head of its response, or to the failure.
+    #[allow(dead_code, reason = "outlier detection is built beside this")]
     pub(super) latency: Duration,
 }
 
@@ -22,6 +23,7 @@ pub(super) enum End {
     /// No connection, for whatever reason.
     NoConnection,
     /// Nothing within the time for the try.
+    #[allow(dead_code, reason = "timeouts of a try are built beside this")]
     Timeout,
     /// The connection broke, or what came was no response.
     Broken,

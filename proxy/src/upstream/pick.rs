@@ -50,12 +50,8 @@ impl<'a> Pick<'a> {
         Some(slot)
     }
 
-    /// Whether an endpoint was given before.
-    pub(super) fn began(&self) -> bool {
-        self.wanted.tried.last != 0
-    }
-
     /// Lets every endpoint be given again: for another try where there is no other endpoint left.
+    #[allow(dead_code, reason = "retries are built beside this")]
     pub(super) fn forget(&mut self) {
         self.wanted.tried = Tried::default();
     }

@@ -56,6 +56,11 @@ fn post(text: &'static str) -> Box<Request<Body>> {
     request(Method::POST, Body::full(text))
 }
 
+/// Labels that the endpoint must have.
+fn to(subset: &[(String, String)]) -> Hint<'_> {
+    Hint { subset, ..Hint::default() }
+}
+
 /// The response's body as text.
 async fn text(sent: Sent) -> Result<String, BodyError> {
     let body = sent.response.into_body().collect().await?.to_bytes();

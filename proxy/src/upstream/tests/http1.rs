@@ -145,7 +145,7 @@ async fn a_request_goes_on_while_nobody_reads_its_response() {
     })
     .await;
     let cluster = cluster(&[peer.address]);
-    let sent = cluster.send(0, request(Method::POST, Body::full(vec![0; LENGTH])), &[]).await.unwrap();
+    let sent = cluster.send(0, request(Method::POST, Body::full(vec![0; LENGTH])), Hint::default()).await.unwrap();
     assert_eq!(told.recv().await, Some(LENGTH));
     assert_eq!(text(sent).await.unwrap(), "okok");
 }
