@@ -22,6 +22,7 @@ use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
 use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
+use crate::upstream::Hint;
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -144,9 +145,11 @@ impl Flight {
         exchange.request_open = false;
         let body_changes = chain.touches_body(Phase::RequestBody);
         let request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
+        let client = exchange.client.address.ip();
         drop(exchange);
+        let hint = Hint { subset: &routing.subset, client: Some(client), key: None };
         let begun = Instant::now();
-        let sent = upstream.cluster.send(self.worker.index, request, &routing.subset).await;
+        let sent = upstream.cluster.send(self.worker.index, request, hint).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
         exchange.summary.upstream_duration = Some(took);
