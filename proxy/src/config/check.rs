@@ -1,10 +1,12 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
 mod listeners;
+mod matches;
 mod names;
 mod peers;
 mod plugins;
 mod routes;
+mod shadowed;
 mod upstreams;
 
 use std::collections::BTreeMap;

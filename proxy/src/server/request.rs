@@ -20,6 +20,7 @@ use super::worker::Worker;
 use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
 use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
+use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
 use crate::upstream::Hint;
 
@@ -59,7 +60,8 @@ pub(super) async fn handle(
         identify(&mut parts.headers, &pin.identities, identity);
     }
     let found = admitted.map_err(Trouble::Refused).and_then(|()| {
-        let found = pin.table(client.listener).find_request(&parts).map_err(|_| Refusal::AmbiguousPath)?;
+        let table = pin.table(client.listener);
+        let found = table.find_request(&parts, origin(&client)).map_err(|_| Refusal::AmbiguousPath)?;
         found.ok_or(Trouble::NoRoute)
     });
     let index = match found {
@@ -246,6 +248,12 @@ impl Flight {
         harden(&exchange.client, &mut parts.headers);
         parts
     }
+}
+
+/// What routes may ask of the client's connection.
+fn origin(client: &Client) -> Origin<'_> {
+    let server_name = client.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    Origin { address: client.address.ip().to_canonical(), server_name }
 }
 
 /// Says what the client's listener says in every response.

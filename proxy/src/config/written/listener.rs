@@ -1,8 +1,6 @@
 //! How a listener's address, and networks of peers, are written.
 
-use std::net::{IpAddr, SocketAddr};
-
-use ipnet::IpNet;
+use std::net::SocketAddr;
 
 use super::{Written, one_of};
 use crate::config::model::{Address, ClientHeader};
@@ -45,26 +43,6 @@ impl Written for Mode {
             return Err(wrong());
         }
         u32::from_str_radix(text, 8).map(Self).map_err(|_| wrong())
-    }
-}
-
-/// A network, or one address.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::config) struct Network(pub(in crate::config) IpNet);
-
-impl Written for Network {
-    const WHAT: &'static str = "a network, as in `10.0.0.0/8`, or an IP address";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let help = "write one as in `10.0.0.0/8` or `fd00::/8`, or an IP address";
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self(address.into()));
-        }
-        let network: IpNet = text.parse().map_err(|_| format!("`{text}` is not a network\n{help}"))?;
-        if network.trunc() != network {
-            return Err(format!("`{text}` has bits beyond its prefix\nwrite `{}`", network.trunc()));
-        }
-        Ok(Self(network))
     }
 }
 
