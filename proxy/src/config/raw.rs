@@ -43,10 +43,14 @@ pub(super) struct RawAdmin {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawClientLimits {
     pub(super) connections: Option<u64>,
+    pub(super) connections_per_client: Option<u64>,
+    pub(super) handshakes: Option<u64>,
     pub(super) header_size: Option<As<Size>>,
     pub(super) header_count: Option<u64>,
     pub(super) body_size: Option<As<Size>>,
     pub(super) streams: Option<u64>,
+    pub(super) resets: Option<u64>,
+    pub(super) body_rate: Option<As<Size>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -54,6 +58,7 @@ pub(super) struct RawClientLimits {
 pub(super) struct RawClientTimeouts {
     pub(super) header_read: Option<As<Time>>,
     pub(super) idle: Option<As<Time>>,
+    pub(super) body_grace: Option<As<Time>>,
     pub(super) drain: Option<As<Time>>,
 }
 

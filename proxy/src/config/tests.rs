@@ -85,11 +85,21 @@ fn every_key_has_its_effect() {
     assert_eq!(config.listeners[1].address.to_string(), "[::1]:8080");
     let admin = config.admin.expect("the admin API");
     assert_eq!((admin.address.port(), admin.token), (9901, Some(Secret::Env("ADMIN_TOKEN".into()))));
-    let limits =
-        ClientLimits { connections: 1000, header_size: 16 << 10, header_count: 50, body_size: 1 << 30, streams: 10 };
+    let limits = ClientLimits {
+        connections: 1000,
+        connections_per_client: 20,
+        handshakes: 30,
+        header_size: 16 << 10,
+        header_count: 50,
+        body_size: 1 << 30,
+        streams: 10,
+        resets: 40,
+        body_rate: 1 << 10,
+    };
     assert_eq!(config.limits, limits);
     let (header_read, idle, drain) = (Duration::from_secs(5), Duration::from_secs(60), Duration::ZERO);
-    assert_eq!(config.timeouts, ClientTimeouts { header_read, idle, drain });
+    let body_grace = Duration::from_secs(2);
+    assert_eq!(config.timeouts, ClientTimeouts { header_read, idle, body_grace, drain });
     assert_eq!(config.log, Log { filter: "gofe=debug".into(), format: LogFormat::Json });
     assert_eq!(config.secrets["signing"], Secret::File("secrets/signing".into()));
 

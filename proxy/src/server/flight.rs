@@ -16,6 +16,9 @@ use crate::chain::{Chain, Exchange, Hand, Phase};
 use crate::http::{Body, BodyError};
 use crate::snapshot::{self, Route, Step};
 
+/// The word for a client that went away, which every request is suspected of until its end.
+const CLIENT_GONE: &str = "client-gone";
+
 /// A request on its way.
 pub(super) struct Flight {
     pub(super) worker: Arc<Worker>,
@@ -43,7 +46,7 @@ impl Flight {
     ) -> Self {
         pin.routes[route].metrics.begin(worker.index);
         let hand = Hand::Own(exchange);
-        Self { worker, pin, route, hand, watch, started, status: 0, response_bytes: 0, error: Some("client-gone") }
+        Self { worker, pin, route, hand, watch, started, status: 0, response_bytes: 0, error: Some(CLIENT_GONE) }
     }
 
     pub(super) fn route(&self) -> &Route {
@@ -62,6 +65,9 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
+        if self.error == Some(CLIENT_GONE) {
+            self.watch.break_off();
+        }
         self.watch.end();
         self.route().metrics.end(self.worker.index, self.status, duration);
         let chain = &self.pin.routes[self.route].chain;

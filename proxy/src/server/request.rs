@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 
 use super::admit::admit;
 use super::flight::{Ending, Flight};
-use super::meter::Meter;
+use super::meter::{Meter, Pace};
 use super::rescue::{Refusal, Trouble, rescue};
 use super::watch::Watch;
 use super::worker::Worker;
@@ -46,7 +46,7 @@ pub(super) async fn handle(
     };
     let version = parts.version;
     let pin = worker.pinner.pin();
-    let admitted = admit(&mut parts);
+    let admitted = admit(&mut parts, pin.config().limits.header_count);
     if admitted.is_ok()
         && let Some((status, headers)) =
             client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))
@@ -139,8 +139,11 @@ impl Flight {
             return Ok(body);
         }
         let bytes = Arc::new(AtomicU64::new(0));
-        self.hand.lock().await.summary.request_bytes = Some(bytes.clone());
-        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes, self.watch.upload())))
+        let mut exchange = self.hand.lock().await;
+        exchange.summary.request_bytes = Some(bytes.clone());
+        let pace = Pace::new(self.pin.config(), &exchange.request.headers);
+        drop(exchange);
+        Ok(Body::layered(Meter::new(body, limit, pace, bytes, self.watch.upload())))
     }
 
     async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {

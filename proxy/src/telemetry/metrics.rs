@@ -48,6 +48,8 @@ struct State {
     errors: Words,
     handshakes: Words,
     proxy_headers: Words,
+    refused: Words,
+    http2_closed: Words,
     reloads: ReloadCounts,
     process: process::Process,
 }
@@ -57,7 +59,6 @@ struct State {
 struct ProxyCell {
     opened: Count,
     closed: Count,
-    refused: Count,
     redirected: Count,
     dropped_lines: Count,
 }
@@ -83,6 +84,8 @@ impl Metrics {
             errors: Words::new(workers),
             handshakes: Words::new(workers),
             proxy_headers: Words::new(workers),
+            refused: Words::new(workers),
+            http2_closed: Words::new(workers),
             reloads: ReloadCounts::default(),
             process: process::Process::new(),
         });
@@ -132,9 +135,14 @@ impl Metrics {
         self.state.proxy.at(worker).closed.add(1);
     }
 
-    /// A client connection was turned away, because the limit was reached.
-    pub fn connection_refused(&self, worker: usize) {
-        self.state.proxy.at(worker).refused.add(1);
+    /// A client connection was turned away; `limit` is which one was reached.
+    pub fn connection_refused(&self, worker: usize, limit: &'static str) {
+        self.state.refused.add(worker, limit);
+    }
+
+    /// An HTTP/2 connection was closed because of what its client did; `reason` is `resets` or `flood`.
+    pub fn http2_closed(&self, worker: usize, reason: &'static str) {
+        self.state.http2_closed.add(worker, reason);
     }
 
     /// A TLS handshake ended; `result` is `full`, `resumed`, or the word of `net::HandshakeError`.

@@ -85,7 +85,7 @@ impl Error {
             Self::Connect { .. } | Self::Reset { .. } | Self::BadResponse { .. } => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestBody(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RequestBody(BodyError::Idle(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::RequestBody(BodyError::Idle(_) | BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::RequestBody(BodyError::Ended) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RequestBody(BodyError::Sender(_)) => StatusCode::BAD_REQUEST,
         }
