@@ -3,6 +3,8 @@
 
 mod body;
 pub mod edge;
+pub mod grpc;
 pub mod hop;
+pub mod upgrade;
 
 pub use body::{Body, BodyError};

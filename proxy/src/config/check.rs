@@ -3,6 +3,7 @@
 mod listeners;
 mod names;
 mod plugins;
+mod protocols;
 mod routes;
 mod upstreams;
 

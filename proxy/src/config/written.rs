@@ -400,6 +400,8 @@ words! {
         "echo" => Self::Echo;
 }
 
+mod protocols;
 mod tls;
 
+pub(super) use protocols::UpgradeTo;
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};
