@@ -174,6 +174,7 @@ async fn by_http2(gofe: SocketAddr, protocol: &'static str) -> Result<TokioIo<hy
     let plain = Request::get("http://test/plain").body(Empty::<Bytes>::new()).unwrap();
     sender.send_request(plain).await.unwrap();
     let request = Request::connect("http://test/chat").header("sec-websocket-version", "13");
+    let request = request.header("sec-websocket-protocol", "chat");
     let request = request.extension(Protocol::from_static(protocol)).body(Empty::<Bytes>::new()).unwrap();
     let response = sender.send_request(request).await.unwrap();
     match response.status().as_u16() {

@@ -2,11 +2,24 @@
 
 use std::time::Duration;
 
-use http::response;
+use http::{Response, request, response};
 
 use super::flight::Flight;
 use crate::http::Body;
 use crate::http::grpc::{Call, Deadline, Form, web};
+
+/// The answer to a request that belongs to no route, in the form that the client knows.
+pub(super) fn refusal(request: &request::Parts, response: Response<Body>) -> Response<Body> {
+    let Some(call) = Call::of(request) else { return response };
+    let (mut parts, body) = response.into_parts();
+    let refused = call.refuse(&mut parts, bytes(&body));
+    Response::from_parts(parts, if refused { Body::Empty } else { body })
+}
+
+/// A body that is at hand.
+fn bytes(body: &Body) -> &[u8] {
+    if let Body::Full(Some(bytes)) = body { bytes } else { &[] }
+}
 
 impl Flight {
     /// The request is a call: it gets the form that upstreams know, where the route translates it.
@@ -38,8 +51,7 @@ impl Flight {
         let started = self.started();
         let Some(call) = &mut self.call else { return body };
         if call.own {
-            let bytes = if let Body::Full(Some(bytes)) = &body { &bytes[..] } else { &[] };
-            let refused = call.refuse(parts, bytes);
+            let refused = call.refuse(parts, bytes(&body));
             call.note(&parts.headers);
             return if refused { Body::Empty } else { body };
         }

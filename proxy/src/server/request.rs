@@ -13,6 +13,7 @@ use tokio::time::timeout_at;
 
 use super::admit::admit;
 use super::flight::{Ending, Flight};
+use super::grpc::refusal;
 use super::meter::Meter;
 use super::rescue::{Refusal, Trouble, rescue};
 use super::upgrade::allowed;
@@ -67,7 +68,7 @@ pub(super) async fn handle(
         Err(trouble) => {
             watch.end();
             worker.metrics.error(worker.index, trouble.reason());
-            let mut response = plain(rescue(&trouble, version, ""));
+            let mut response = refusal(&parts, plain(rescue(&trouble, version, "")));
             harden(&client, response.headers_mut());
             return Ok(response);
         }

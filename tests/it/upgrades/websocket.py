@@ -47,13 +47,13 @@ async def client(uri):
         await (await connection.ping(b"ping"))
         await connection.close(4000, "enough")
     assert (connection.close_code, connection.close_reason) == (4000, "enough")
-    async with connect(uri, max_size=4 * MEGABYTE) as compressed:
+    async with connect(uri, max_size=4 * MEGABYTE, subprotocols=["chat"]) as compressed:
         await echoed(compressed, "x" * MEGABYTE)
     print("all frames came back", flush=True)
 
 
 async def headers(uri):
-    async with connect(uri) as connection:
+    async with connect(uri, subprotocols=["chat"]) as connection:
         print(await connection.recv())
 
 
