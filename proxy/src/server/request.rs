@@ -25,6 +25,7 @@ use crate::http::grpc::Call;
 use crate::http::upgrade::{Switched, Wish};
 use crate::http::{Body, BodyError, hop};
 use crate::snapshot::{Action, Pin, Upstream};
+use crate::upstream::Hint;
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -160,10 +161,12 @@ impl Flight {
         exchange.request_open = false;
         let body_changes = chain.touches_body(Phase::RequestBody);
         let mut request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
+        let client = exchange.client.address.ip();
         drop(exchange);
         self.ask(&upstream, &mut request)?;
+        let hint = Hint { subset: &routing.subset, client: Some(client), key: None };
         let begun = Instant::now();
-        let sent = upstream.cluster.send(self.worker.index, request, &routing.subset).await;
+        let sent = upstream.cluster.send(self.worker.index, request, hint).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
         exchange.summary.upstream_duration = Some(took);
