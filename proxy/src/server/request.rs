@@ -24,6 +24,7 @@ use crate::http::edge::identify;
 use crate::http::grpc::Call;
 use crate::http::upgrade::{Switched, Wish};
 use crate::http::{Body, BodyError, hop};
+use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
 use crate::upstream::Hint;
 
@@ -44,12 +45,17 @@ pub(super) async fn handle(
     watch.begin();
     let (mut parts, body) = request.into_parts();
     let body = Body::from(body);
+    let client = match &client.trusted {
+        None => client,
+        Some(_) => client.behind(&parts.headers).map_or(client, Arc::new),
+    };
     let version = parts.version;
     let pin = worker.pinner.pin();
     let wish = Wish::take(&mut parts);
     let admitted = admit(&mut parts);
     if admitted.is_ok()
-        && let Some((status, headers)) = client.edge.as_ref().and_then(|e| e.redirect(&parts.headers, &parts.uri))
+        && let Some((status, headers)) =
+            client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))
     {
         watch.end();
         worker.metrics.redirected(worker.index);
@@ -60,7 +66,8 @@ pub(super) async fn handle(
         identify(&mut parts.headers, &pin.identities, identity);
     }
     let found = admitted.map_err(Trouble::Refused).and_then(|()| {
-        let found = pin.table.find_request(&parts).map_err(|_| Refusal::AmbiguousPath)?;
+        let table = pin.table(client.listener);
+        let found = table.find_request(&parts, origin(&client)).map_err(|_| Refusal::AmbiguousPath)?;
         let found = found.ok_or(Trouble::NoRoute)?;
         Ok((found, wish.map_or(Ok(None), |wish| allowed(wish, &pin.routes[found], &body))?))
     });
@@ -279,6 +286,12 @@ impl Flight {
         harden(&exchange.client, &mut parts.headers);
         parts
     }
+}
+
+/// What routes may ask of the client's connection.
+fn origin(client: &Client) -> Origin<'_> {
+    let server_name = client.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    Origin { address: client.address.ip().to_canonical(), server_name }
 }
 
 /// Says what the client's listener says in every response.

@@ -49,6 +49,7 @@ struct State {
     handshakes: Words,
     tunnels: Words,
     calls: Words,
+    proxy_headers: Words,
     reloads: ReloadCounts,
     process: process::Process,
 }
@@ -85,6 +86,7 @@ impl Metrics {
             handshakes: Words::new(workers),
             tunnels: Words::new(workers),
             calls: Words::new(workers),
+            proxy_headers: Words::new(workers),
             reloads: ReloadCounts::default(),
             process: process::Process::new(),
         });
@@ -152,6 +154,11 @@ impl Metrics {
     /// A call of gRPC ended; `status` is the name of its status, or `none`.
     pub fn call(&self, worker: usize, status: &'static str) {
         self.state.calls.add(worker, status);
+    }
+
+    /// A connection was refused for its PROXY header; `reason` is the word of `net::ProxyHeaderError`, or `untrusted`.
+    pub fn proxy_header_refused(&self, worker: usize, reason: &'static str) {
+        self.state.proxy_headers.add(worker, reason);
     }
 
     /// A request was sent on to HTTPS.

@@ -158,6 +158,10 @@ impl State {
         self.tunnels.totals().into_iter().try_for_each(|(end, count)| tunnels.counter(&[("end", end)], count))?;
         let mut calls = family(encoder, "gofe_grpc_calls", Counter, "Calls of gRPC, by their status.")?;
         self.calls.totals().into_iter().try_for_each(|(status, count)| calls.counter(&[("status", status)], count))?;
+        let help = "Connections refused for their PROXY header, by reason.";
+        let mut refused = family(encoder, "gofe_proxy_protocol_refused", Counter, help)?;
+        let reasons = self.proxy_headers.totals();
+        reasons.into_iter().try_for_each(|(reason, count)| refused.counter(&[("reason", reason)], count))?;
         let dropped = self.proxy.sum(|cell| cell.dropped_lines.get());
         family(encoder, "gofe_output_dropped", Counter, "Lines of plugins' output that were lost.")?
             .counter(&[], dropped)?;
