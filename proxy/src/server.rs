@@ -4,9 +4,12 @@ mod admit;
 mod clients;
 mod connection;
 mod flight;
+mod grpc;
 mod meter;
 mod request;
 mod rescue;
+mod tunnel;
+mod upgrade;
 mod watch;
 mod worker;
 

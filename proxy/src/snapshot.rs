@@ -21,7 +21,7 @@ use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::Cluster;
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
-pub use plugin::{PluginEntry, PluginState, Step};
+pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
 
 /// A configuration that can serve.
 pub struct Snapshot {
@@ -81,6 +81,10 @@ pub struct Route {
     pub timeout: Duration,
     /// The most bytes of a request's body.
     pub body_size: u64,
+    /// The protocols that clients may change to.
+    pub upgrades: Vec<String>,
+    /// Whether calls of gRPC-Web are translated.
+    pub grpc_web: bool,
     /// What is counted.
     pub metrics: Arc<RouteMetrics>,
 }
