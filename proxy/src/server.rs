@@ -6,6 +6,7 @@ mod connection;
 mod flight;
 mod grpc;
 mod meter;
+mod passage;
 mod request;
 mod rescue;
 mod tunnel;

@@ -17,6 +17,7 @@ mod message;
 pub mod outbound;
 mod outcome;
 mod pick;
+mod raw;
 mod slot;
 mod upload;
 mod view;
@@ -24,6 +25,6 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{Cluster, EndpointStatus, Sent};
+pub use cluster::{Cluster, Connected, EndpointStatus, Sent};
 pub use error::Error;
 pub use pick::Hint;

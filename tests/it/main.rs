@@ -4,6 +4,7 @@
 
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 
+mod acme;
 mod admin;
 mod attack;
 mod bodies;
@@ -18,6 +19,7 @@ mod hostile;
 mod plugins;
 mod smoke;
 mod swap;
+mod tcp;
 mod tls;
 mod traffic;
 mod upgrades;

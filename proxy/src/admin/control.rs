@@ -26,6 +26,9 @@ pub trait Control: Send + Sync + 'static {
     /// The upstreams of the configuration that serves.
     fn upstreams(&self) -> Vec<UpstreamView>;
 
+    /// The certificates that gofe gets by itself.
+    fn certificates(&self) -> Vec<CertificateView>;
+
     /// The configurations that were loaded or refused, the newest first.
     fn history(&self) -> Vec<HistoryView>;
 
@@ -104,6 +107,25 @@ pub struct UpstreamView {
     pub endpoints: Vec<EndpointView>,
 }
 
+/// A certificate that gofe gets by itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct CertificateView {
+    /// The names that it is for.
+    pub names: Vec<String>,
+    /// The directory of the authority.
+    pub directory: String,
+    /// Whether there is one.
+    pub issued: bool,
+    /// Until when it holds.
+    #[serde(serialize_with = "maybe_rfc3339")]
+    pub not_after: Option<SystemTime>,
+    /// When the next order begins; absent while one is under way.
+    #[serde(serialize_with = "maybe_rfc3339")]
+    pub next_order: Option<SystemTime>,
+    /// Why the last order failed; absent where it did not.
+    pub error: Option<String>,
+}
+
 /// One server of an upstream.
 #[derive(Debug, Clone, Serialize)]
 pub struct EndpointView {
@@ -134,6 +156,14 @@ pub struct HistoryView {
     pub serving: bool,
     /// The diagnostics, where it was refused.
     pub error: Option<String>,
+}
+
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn maybe_rfc3339<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,5 +1,6 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
+mod acme;
 mod listeners;
 mod matches;
 mod names;
@@ -8,6 +9,7 @@ mod plugins;
 mod protocols;
 mod routes;
 mod shadowed;
+mod tcp;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use super::written::{As, Size, Time};
 use super::{MAX_PROBLEMS, nearest};
 
 const MILLISECOND: Time = Time(Duration::from_millis(1));
+const MINUTE: Time = Time(Duration::from_secs(60));
 const HOUR: Time = Time(Duration::from_secs(3600));
 const DAY: Time = Time(Duration::from_secs(24 * 3600));
 
@@ -45,6 +48,7 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
         upstreams: check.upstreams(&raw.upstreams),
     };
     check.addresses(&config);
+    check.challenges(&config);
     check.listener_names(&raw.listeners);
     check.unused(&config);
     config

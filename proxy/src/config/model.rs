@@ -4,8 +4,10 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod acme;
 mod listener;
 mod matching;
+mod tcp;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +18,10 @@ use std::time::Duration;
 use http::StatusCode;
 use http::uri::Authority;
 
+pub use acme::{Acme, Challenge};
 pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
+pub use tcp::Tcp;
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
 /// A whole configuration file, checked.

@@ -121,7 +121,7 @@ fn every_key_has_its_effect() {
 #[test]
 fn listeners_have_their_effect() {
     let config = loaded(&golden("complete.yaml")).config;
-    let [plain, redirect, secure, old, edge] = &config.listeners[..] else { panic!("five listeners") };
+    let [plain, redirect, secure, old, passed, edge] = &config.listeners[..] else { panic!("six listeners") };
     assert_eq!((&plain.tls, &plain.redirect, &plain.hsts), (&None, &None, &None));
     let status = http::StatusCode::MOVED_PERMANENTLY;
     assert_eq!(redirect.redirect, Some(Redirect { port: 8443, status }));
@@ -142,7 +142,21 @@ fn listeners_have_their_effect() {
     assert_eq!(old.hsts, Some(Hsts { max_age: 365 * day, include_subdomains: false, preload: false }));
     let tls = old.tls.as_ref().expect("TLS");
     assert_eq!((tls.minimum_version, &tls.alpn[..]), (TlsVersion::Tls12, &[Alpn::Http2, Alpn::Http11][..]));
+    let acme = Acme {
+        directory: "https://ca.internal:14000/dir".into(),
+        contact: vec!["mailto:ops@example.com".into()],
+        names: vec!["example.com".into(), "www.example.com".into()],
+        authority: Some("tls/ca.pem".into()),
+        storage: "acme".into(),
+        challenge: Challenge::Http01,
+        timeout: Duration::from_secs(30),
+    };
+    assert_eq!(tls.acme, Some(acme));
     assert_eq!((tls.handshake_timeout, &old.redirect), (Duration::from_secs(10), &None));
+    let names = [HostPattern::Exact("a.test".into()), HostPattern::Suffix("test".into())];
+    let names = names.map(|name| (name, "users".to_owned())).to_vec();
+    let tcp = Tcp { upstream: Some("users".into()), names, idle_timeout: Duration::from_secs(3600) };
+    assert_eq!((&passed.tcp, &plain.tcp), (&Some(tcp), &None));
     assert_eq!((edge.name.as_deref(), edge.address.to_string()), (Some("edge"), "unix:run/edge.sock".into()));
     assert_eq!((edge.mode, plain.mode), (0o600, 0o660));
     let networks = |texts: &[&str]| Networks(texts.iter().map(|text| text.parse().unwrap()).collect());
@@ -371,8 +385,8 @@ fn the_example_of_the_reference_is_right() {
 fn the_reference_has_every_key() {
     let map = "{ qqqqqqqq: 1 }";
     let text = format!(
-        "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
-         {{ tls: {{ certificates: [{map}], client-certificates: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
+        "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tcp: {map} }}, {{ tcp: {{ server-names: [{map}] }} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
+         {{ tls: {{ certificates: [{map}], client-certificates: {map}, acme: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
          routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }} }}"
     );
@@ -385,5 +399,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 23, "a structure is not in this test");
+    assert_eq!(count, 26, "a structure is not in this test");
 }

@@ -317,11 +317,13 @@ words! {
         "echo" => Self::Echo;
 }
 
+mod acme;
 mod listener;
 mod matching;
 mod protocols;
 mod tls;
 
+pub(super) use acme::{Contact, Directory};
 pub(super) use listener::{At, Mode};
 pub(super) use matching::{Network, Whole};
 pub(super) use protocols::UpgradeTo;

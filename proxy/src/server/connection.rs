@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 
 use self::socket::{Socket, Version};
 use super::clients::Place;
+use super::passage;
 use super::request::handle;
 use super::watch::{Patience, Waiting, Watch};
 use super::worker::Worker;
@@ -52,7 +53,7 @@ pub(super) async fn serve(worker: Arc<Worker>, mut connection: Connection, mut a
             None => return,
         }
     }
-    let Listener { tls, edge, number, trusted, .. } = listener;
+    let Listener { tls, edge, number, trusted, passage, .. } = listener;
     // A proxy that is trusted speaks for many clients.
     let speaks_for_itself = trusted.as_ref().is_none_or(|trusted| !trusted.from.contains(address.ip()));
     let most = worker.pinner.pin().config().limits.connections_per_client;
@@ -60,6 +61,9 @@ pub(super) async fn serve(worker: Arc<Worker>, mut connection: Connection, mut a
     if let Some(None) = place {
         worker.metrics.connection_refused(worker.index, "client");
         return debug!(%address, most, "a connection is refused: the client has too many");
+    }
+    if let Some(passage) = passage {
+        return Box::pin(passage::serve(&worker, connection, address, tls, &passage)).await;
     }
     let (stream, info, known) = match tls {
         None => (Stream::Plain(Batched::new(connection)), None, None),
@@ -111,7 +115,12 @@ async fn introduced(
 }
 
 /// Does the handshake of a connection; nothing where that failed, or gofe drains before it is done.
-async fn secure(worker: &Worker, tls: Arc<Tls>, connection: Connection, address: SocketAddr) -> Option<Secured> {
+pub(super) async fn secure(
+    worker: &Worker,
+    tls: Arc<Tls>,
+    connection: Connection,
+    address: SocketAddr,
+) -> Option<Secured> {
     let most = worker.pinner.pin().config().limits.handshakes;
     let Some(_count) = worker.shared.handshake(most) else {
         worker.metrics.connection_refused(worker.index, "handshakes");
@@ -223,13 +232,10 @@ async fn http2(worker: &Arc<Worker>, socket: Socket, client: &Arc<Client>, watch
     let mut connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.limits.streams)
-<<<<<<< HEAD
         // Streams that are reset before gofe has seen them (CVE-2023-44487), and those that h2 must reset itself.
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
-=======
         .enable_connect_protocol()
->>>>>>> proto
         .max_header_list_size(u32::try_from(config.limits.header_size).unwrap_or(u32::MAX))
         .serve_connection(socket, service);
     let patience = Patience { resets: Some(config.limits.resets), ..patience(config, None) };

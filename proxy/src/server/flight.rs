@@ -55,9 +55,6 @@ impl Flight {
     ) -> Self {
         pin.routes[route].metrics.begin(worker.index);
         let hand = Hand::Own(exchange);
-<<<<<<< HEAD
-        Self { worker, pin, route, hand, watch, started, status: 0, response_bytes: 0, error: Some(CLIENT_GONE) }
-=======
         Self {
             worker,
             pin,
@@ -70,9 +67,8 @@ impl Flight {
             started,
             status: 0,
             response_bytes: 0,
-            error: Some("client-gone"),
+            error: Some(CLIENT_GONE),
         }
->>>>>>> proto
     }
 
     pub(super) fn route(&self) -> &Route {

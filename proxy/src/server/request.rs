@@ -13,12 +13,8 @@ use tokio::time::timeout_at;
 
 use super::admit::admit;
 use super::flight::{Ending, Flight};
-<<<<<<< HEAD
-use super::meter::{Meter, Pace};
-=======
 use super::grpc::refusal;
-use super::meter::Meter;
->>>>>>> proto
+use super::meter::{Meter, Pace};
 use super::rescue::{Refusal, Trouble, rescue};
 use super::upgrade::allowed;
 use super::watch::Watch;
@@ -55,12 +51,14 @@ pub(super) async fn handle(
     };
     let version = parts.version;
     let pin = worker.pinner.pin();
-<<<<<<< HEAD
-    let admitted = admit(&mut parts, pin.config().limits.header_count);
-=======
     let wish = Wish::take(&mut parts);
-    let admitted = admit(&mut parts);
->>>>>>> proto
+    let admitted = admit(&mut parts, pin.config().limits.header_count);
+    if let Some(answers) = &pin.answers
+        && let Some(text) = answers.text(parts.uri.path()).filter(|_| client.tls.is_none())
+    {
+        watch.end();
+        return Ok(plain(Reply { body: text.into(), ..Reply::plain(StatusCode::OK) }));
+    }
     if admitted.is_ok()
         && let Some((status, headers)) =
             client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))

@@ -79,12 +79,8 @@ impl Trouble {
             Self::Body(error) | Self::Upstream(upstream::Error::RequestBody(error)) => match error {
                 BodyError::TooLarge(_) => "body-too-large",
                 BodyError::Idle(_) => "body-timeout",
-<<<<<<< HEAD
                 BodyError::Slow(_) => "body-too-slow",
-                BodyError::Sender(_) => "client-broke-off",
-=======
                 BodyError::Sender(_) | BodyError::Broken(_) => "client-broke-off",
->>>>>>> proto
                 BodyError::Ended => "plugin-error",
             },
             Self::ResponseBody(_) => "upstream-broke-off",
@@ -103,23 +99,15 @@ impl Trouble {
     fn status(&self) -> StatusCode {
         match self {
             Self::Refused(Refusal::Connect) => StatusCode::METHOD_NOT_ALLOWED,
-<<<<<<< HEAD
             Self::Refused(Refusal::TooManyFields) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-=======
             // RFC 9220, section 3.
             Self::Refused(Refusal::Upgrade) => StatusCode::NOT_IMPLEMENTED,
->>>>>>> proto
             Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Body(error) => match error {
                 BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-<<<<<<< HEAD
                 BodyError::Idle(_) | BodyError::Slow(_) => StatusCode::REQUEST_TIMEOUT,
-                BodyError::Sender(_) => StatusCode::BAD_REQUEST,
-=======
-                BodyError::Idle(_) => StatusCode::REQUEST_TIMEOUT,
                 BodyError::Sender(_) | BodyError::Broken(_) => StatusCode::BAD_REQUEST,
->>>>>>> proto
                 BodyError::Ended => StatusCode::INTERNAL_SERVER_ERROR,
             },
             Self::ResponseBody(_) => StatusCode::BAD_GATEWAY,

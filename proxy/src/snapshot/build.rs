@@ -14,6 +14,7 @@ use super::plugin::{self, FailedPlugin, Key};
 use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::{Chain, Outbound};
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
+use crate::net::acme::Acme;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::Cluster;
@@ -33,6 +34,8 @@ pub struct Resources {
     pub outputs: Arc<Outputs>,
     /// Plugins' own requests.
     pub outbound: Arc<dyn Outbound>,
+    /// Certificates that gofe gets by itself.
+    pub acme: Arc<Acme>,
     /// Worker threads.
     pub workers: usize,
 }
@@ -75,8 +78,15 @@ impl<'a> Builder<'a> {
         let admin_token = builder.admin_token(config);
         let secrets = builder.secrets(config);
         let numbers = listeners::numbers(config, previous);
-        let listeners =
-            listeners::build(&loaded.source, config, previous, &numbers, &mut builder.errors, &mut builder.warnings);
+        let mut listeners = listeners::build(
+            &loaded.source,
+            config,
+            previous,
+            &numbers,
+            &resources.acme,
+            &mut builder.errors,
+            &mut builder.warnings,
+        );
         let plugins = builder.plugins(config, &secrets, generation).await;
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
@@ -84,6 +94,7 @@ impl<'a> Builder<'a> {
         resources.engine.keep_only(|name| config.plugins.contains_key(name));
         let upstreams = builder.upstreams(config);
         let routes = builder.routes(config, &plugins, &upstreams);
+        listeners::passages(config, &upstreams, &mut listeners);
         let (tables, table_of) = listeners::tables(config, &numbers);
         Ok(Snapshot {
             generation,
@@ -96,6 +107,7 @@ impl<'a> Builder<'a> {
             upstreams,
             plugins,
             identities: listeners::identities(&listeners),
+            answers: listeners::answers(config, &resources.acme),
             listeners,
             numbers,
             warnings: builder.warnings.into(),

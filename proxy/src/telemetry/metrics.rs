@@ -52,6 +52,8 @@ struct State {
     proxy_headers: Words,
     refused: Words,
     http2_closed: Words,
+    acme_orders: Words,
+    passed: Words,
     reloads: ReloadCounts,
     process: process::Process,
 }
@@ -90,6 +92,8 @@ impl Metrics {
             proxy_headers: Words::new(workers),
             refused: Words::new(workers),
             http2_closed: Words::new(workers),
+            acme_orders: Words::new(1),
+            passed: Words::new(workers),
             reloads: ReloadCounts::default(),
             process: process::Process::new(),
         });
@@ -167,6 +171,16 @@ impl Metrics {
     /// A connection was refused for its PROXY header; `reason` is the word of `net::ProxyHeaderError`, or `untrusted`.
     pub fn proxy_header_refused(&self, worker: usize, reason: &'static str) {
         self.state.proxy_headers.add(worker, reason);
+    }
+
+    /// A connection of a listener that passes bytes ended; `end` says how.
+    pub fn passed(&self, worker: usize, end: &'static str) {
+        self.state.passed.add(worker, end);
+    }
+
+    /// An order of a certificate by ACME ended.
+    pub fn acme_order(&self, issued: bool) {
+        self.state.acme_orders.add(0, if issued { "issued" } else { "failed" });
     }
 
     /// A request was sent on to HTTPS.

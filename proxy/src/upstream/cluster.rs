@@ -15,6 +15,7 @@ use super::view::View;
 use super::{Error, echo, message};
 use crate::config::{self, Backend, Protocol};
 use crate::http::Body;
+use crate::http::upgrade::Duplex;
 
 /// A set of endpoints, with the connections to them. It is shared by all workers and outlives a reload that does
 /// not change its configuration, so that connections do too.
@@ -52,6 +53,14 @@ pub struct EndpointStatus {
     pub total: u64,
     /// Requests that got no response, and responses that broke off.
     pub failures: u64,
+}
+
+/// A connection to an endpoint, for bytes that are no HTTP.
+pub struct Connected {
+    /// The connection; it counts as in flight until it is dropped.
+    pub stream: Box<dyn Duplex>,
+    /// The endpoint's authority.
+    pub endpoint: Arc<str>,
 }
 
 impl Cluster {
@@ -126,6 +135,25 @@ impl Cluster {
                 })
             }
         }
+    }
+
+    /// Connects to an endpoint, chosen as for a request, for bytes that are no HTTP. An endpoint to which no connection can
+    /// be made is passed over for the next.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection; of several endpoints, what happened at the last.
+    pub async fn connect(&self, worker: usize, hint: Hint<'_>) -> Result<Connected, Error> {
+        let mut last = Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: hint.subset.to_vec() };
+        let Fleet::Endpoints { members, .. } = &self.fleet else { return Err(last) };
+        let mut pick = Pick::new(members.lane(worker), hint);
+        while let Some(slot) = pick.next() {
+            match slot.open().await {
+                Ok(stream) => return Ok(Connected { stream, endpoint: Arc::clone(&slot.address) }),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 }
 

@@ -26,7 +26,6 @@ pub struct Frames {
 pub struct Frame {
     pub kind: u8,
     pub flags: u8,
-    pub stream: u32,
     pub payload: Vec<u8>,
 }
 
@@ -78,9 +77,8 @@ impl Frames {
             self.stream.read_exact(&mut head).ok()?;
             let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
             self.stream.read_exact(&mut payload).ok()?;
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
             if !matches!(head[3], SETTINGS | 8) {
-                return Some(Frame { kind: head[3], flags: head[4], stream, payload });
+                return Some(Frame { kind: head[3], flags: head[4], payload });
             }
         }
     }
