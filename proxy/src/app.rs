@@ -15,11 +15,12 @@ use crate::config::{Diagnostics, Loaded};
 use crate::reload::{self, Bound, Listeners, Prepared, Reloader, Trigger};
 use crate::server::{Shared, Worker, WorkerHandle};
 use crate::snapshot::{Live, Resources};
-use crate::source::{self, Watcher};
+use crate::source;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::outbound;
 use crate::wasm::Engine;
+use crate::watch::Watcher;
 use control::{Change, Control};
 
 /// How long plugins' outputs may take to be written at the end.

@@ -7,23 +7,33 @@
 mod balance;
 mod cluster;
 mod connect;
+mod counts;
+mod discovery;
 mod echo;
 mod endpoint;
 mod error;
+mod health;
 mod http1;
 mod http2;
 mod members;
 mod message;
 pub mod outbound;
 mod outcome;
+mod outlier;
 mod pick;
 mod slot;
+mod status;
+mod supervisor;
 mod upload;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{Cluster, EndpointStatus, Sent};
+pub use cluster::{Cluster, Sent};
+pub use counts::Events;
+pub use discovery::Report;
 pub use error::Error;
 pub use pick::Hint;
+pub use status::{EndpointStatus, Health, Status};
+pub use supervisor::Supervisor;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{self, ChangeError, Changed, ConfigView, EndpointView, HistoryView, PluginView, UpstreamView};
+use crate::admin::{self, ChangeError, Changed, ConfigView, DiscoveryView, EndpointView, HistoryView, PluginView, UpstreamView};
 use crate::chain::Filter;
-use crate::config::{Backend, Balance, PluginSource, Protocol};
+use crate::config::{PluginSource, Protocol};
 use crate::reload::{Reloader, Trigger};
 use crate::snapshot::{PluginEntry, PluginState};
 use crate::telemetry::Exposition;
@@ -97,25 +97,30 @@ impl admin::Control for Control {
         let snapshot = self.reloader.live().current();
         let view = |(name, config): (&String, &crate::config::Upstream)| {
             let cluster = &snapshot.upstream(name)?.cluster;
-            let endpoints = match config.backend {
-                Backend::Echo => Vec::new(),
-                Backend::Endpoints(_) => cluster.endpoints(),
-            };
-            let endpoints = endpoints.into_iter().map(|endpoint| EndpointView {
+            let status = cluster.status();
+            let endpoints = status.endpoints.into_iter().map(|endpoint| EndpointView {
                 address: endpoint.address.to_string(),
-                labels: endpoint.labels.clone(),
+                labels: endpoint.labels,
+                weight: endpoint.weight,
+                priority: endpoint.priority,
+                health: endpoint.health.name(),
+                check_error: endpoint.complaint,
+                ejected_for: endpoint.ejected_for,
+                latency: endpoint.latency,
                 active: endpoint.in_flight as u64,
+                total: endpoint.total,
+                failures: endpoint.failures,
             });
             Some(UpstreamView {
                 name: name.clone(),
-                balance: match config.balance {
-                    Balance::RoundRobin => "round-robin",
-                    Balance::LeastRequest => "least-request",
-                },
+                balance: config.balance.policy.name(),
                 protocol: match config.protocol {
                     Protocol::Http1 => "http1",
                     Protocol::Http2 => "http2",
                 },
+                discovery: status
+                    .discovery
+                    .map(|report| DiscoveryView { found_at: report.found_at, error: report.error }),
                 endpoints: endpoints.collect(),
             })
         };

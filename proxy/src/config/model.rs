@@ -4,6 +4,7 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod balance;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,11 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+pub(super) use balance::as_subset;
+pub use balance::{
+    Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite, Sample,
+    SessionCookie, SuccessRate,
+};
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
 /// A whole configuration file, checked.
@@ -22,6 +28,8 @@ pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVer
 pub struct Config {
     /// Worker threads; one per core where the file does not say.
     pub workers: usize,
+    /// gofe's own zone, where the file says it.
+    pub zone: Option<String>,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
     /// The admin API; absent where the file has no `admin`.
@@ -312,6 +320,10 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Unused connections kept to one endpoint, in each worker. Default 128.
     pub idle_connections: usize,
+    /// How endpoints are asked whether they are well; absent where they are not.
+    pub health: Option<Health>,
+    /// When endpoints are ejected for how they answer; absent for never.
+    pub outliers: Option<Outliers>,
 }
 
 /// What serves an upstream's requests.
@@ -319,6 +331,10 @@ pub struct Upstream {
 pub enum Backend {
     /// Servers in the network.
     Endpoints(Vec<Endpoint>),
+    /// What a name resolves to.
+    Dns(Dns),
+    /// What a file says, which is watched.
+    File(EndpointFile),
     /// The demo server built into gofe: it answers with method, path, headers and body as JSON.
     Echo,
 }
@@ -328,18 +344,12 @@ pub enum Backend {
 pub struct Endpoint {
     /// Host and port. A name is looked up when a connection is made.
     pub authority: Authority,
-    /// Labels for subsets, for example `version: v2`.
+    /// Labels for subsets, for example `version: v2`. `zone` is where it is.
     pub labels: BTreeMap<String, String>,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Balance {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// Of two at random, the one with fewer requests in flight.
-    LeastRequest,
+    /// Its share beside the others. Default 1; 0 for no requests.
+    pub weight: u32,
+    /// Endpoints of a higher number get requests when those before are not healthy. Default 0.
+    pub priority: u8,
 }
 
 /// The protocol towards endpoints.

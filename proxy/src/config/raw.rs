@@ -12,7 +12,7 @@ use serde::{Deserialize, de};
 use serde_json::Value;
 
 use super::model::{
-    Backend, Balance, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Protocol,
+    Backend, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Protocol,
 };
 use super::written::{As, Callee, Digest, Server, Size, Status, Time, Wanted};
 
@@ -23,6 +23,7 @@ pub(super) type List<T> = Vec<Option<T>>;
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Raw {
     pub(super) workers: Option<u64>,
+    pub(super) zone: Option<String>,
     pub(super) listeners: List<RawListener>,
     pub(super) admin: Option<RawAdmin>,
     pub(super) limits: RawClientLimits,
@@ -160,7 +161,10 @@ pub(super) struct RawUpstream {
     #[serde(default)]
     pub(super) endpoints: List<Brief<RawEndpoint>>,
     pub(super) builtin: Option<As<Backend>>,
-    pub(super) balance: Option<As<Balance>>,
+    pub(super) discovery: Option<RawDiscovery>,
+    pub(super) balance: Option<Brief<RawBalance>>,
+    pub(super) health: Option<RawHealth>,
+    pub(super) outlier_detection: Option<Brief<RawOutliers>>,
     pub(super) protocol: Option<As<Protocol>>,
     pub(super) connect_timeout: Option<As<Time>>,
     pub(super) idle_timeout: Option<As<Time>>,
@@ -173,6 +177,8 @@ pub(super) struct RawEndpoint {
     pub(super) address: As<Server>,
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
+    pub(super) weight: Option<u64>,
+    pub(super) priority: Option<u64>,
 }
 
 /// serde would also take a list for a structure, its fields in order; a file has maps there and nothing else.
@@ -219,8 +225,12 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod balance;
 mod tls;
 
+pub(super) use balance::{
+    RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey, RawOutliers,
+};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
 
 /// A map that may also be written as its main value alone.
@@ -243,7 +253,7 @@ impl Main for RawEndpoint {
     const WHAT: &'static str = "a host and a port, as in `127.0.0.1:9000`, or `{ address: …, labels: … }`";
 
     fn from_main(address: As<Server>) -> Self {
-        Self { address, labels: BTreeMap::new() }
+        Self { address, labels: BTreeMap::new(), weight: None, priority: None }
     }
 }
 

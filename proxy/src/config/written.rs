@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use super::model::{
-    Backend, Balance, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Protocol,
+    Backend, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Protocol,
 };
 use super::path::normalized;
 use super::{STANDARD_PLUGINS, nearest};
@@ -392,14 +392,14 @@ words! {
         "fail-closed" => Self::FailClosed, "fail-open" => Self::FailOpen;
     InstanceMode, "`per-call`, `per-request` or `fresh`":
         "per-call" => Self::PerCall, "per-request" => Self::PerRequest, "fresh" => Self::Fresh;
-    Balance, "`round-robin` or `least-request`":
-        "round-robin" => Self::RoundRobin, "least-request" => Self::LeastRequest;
     Protocol, "`http1` or `http2`":
         "http1" => Self::Http1, "http2" => Self::Http2;
     Backend, "`echo`":
         "echo" => Self::Echo;
 }
 
+mod balance;
 mod tls;
 
+pub(super) use balance::{Initial, Percent, PolicyName, StatusRange};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

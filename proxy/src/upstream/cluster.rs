@@ -1,19 +1,18 @@
 //! A set of endpoints that serve the same.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 
 use http::{Request, Response};
 
-use super::endpoint::Member;
+use super::balance::key::Key;
 use super::members::Members;
 use super::pick::{Hint, Pick};
 use super::slot::Failure;
+use super::status::Status;
+use super::supervisor::{Supervisor, Watched};
 use super::upload::Watch;
-use super::view::View;
 use super::{Error, echo, message};
-use crate::config::{self, Backend, Protocol};
+use crate::config::{self, Backend, HashKey, Protocol};
 use crate::http::Body;
 
 /// A set of endpoints, with the connections to them. It is shared by all workers and outlives a reload that does
@@ -25,7 +24,7 @@ pub struct Cluster {
 
 enum Fleet {
     Echo(Arc<str>),
-    Endpoints { members: Members, protocol: Protocol },
+    Endpoints { members: Arc<Members>, protocol: Protocol, key: Option<HashKey>, watched: OnceLock<Option<Watched>> },
 }
 
 /// A response, and who gave it.
@@ -39,29 +38,17 @@ pub struct Sent {
     pub endpoint: Arc<str>,
 }
 
-/// One endpoint for the admin API; numbers are sums over all workers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointStatus {
-    /// Host and port.
-    pub address: Arc<str>,
-    /// Labels for subsets.
-    pub labels: BTreeMap<String, String>,
-    /// Requests whose response has not ended.
-    pub in_flight: usize,
-    /// Requests begun.
-    pub total: u64,
-    /// Requests that got no response, and responses that broke off.
-    pub failures: u64,
-}
-
 impl Cluster {
     /// A cluster without connections, for workers `0..workers`.
     pub fn new(name: &str, config: &config::Upstream, workers: usize) -> Self {
         let fleet = match &config.backend {
             Backend::Echo => Fleet::Echo(echo::ENDPOINT.into()),
-            Backend::Endpoints(endpoints) => {
-                Fleet::Endpoints { members: Members::new(name, config, endpoints, workers), protocol: config.protocol }
-            }
+            _ => Fleet::Endpoints {
+                members: Arc::new(Members::new(name, config, workers)),
+                protocol: config.protocol,
+                key: config.balance.policy.key().cloned(),
+                watched: OnceLock::new(),
+            },
         };
         Self { name: name.into(), fleet }
     }
@@ -71,30 +58,45 @@ impl Cluster {
         &self.name
     }
 
-    /// Whether any endpoint has all these labels. The demo server has none.
+    /// Whether any endpoint has all these labels, or requests for them go elsewhere. The demo server has none.
     pub fn has_subset(&self, subset: &[(String, String)]) -> bool {
         match &self.fleet {
             Fleet::Echo(_) => subset.is_empty(),
-            Fleet::Endpoints { members, .. } => members.current().iter().any(|member| member.has_all(subset)),
+            Fleet::Endpoints { members, .. } => members.has_subset(subset),
         }
     }
 
-    /// The endpoints in the order of the configuration; none for the demo server.
-    pub fn endpoints(&self) -> Vec<EndpointStatus> {
-        let Fleet::Endpoints { members, .. } = &self.fleet else { return Vec::new() };
-        let views = members.views();
-        let status = |member: &Member| {
-            let of = |view| View::slot(view, member.endpoint.id);
-            let counts = || views.iter().filter_map(|view| Some(&of(view)?.counts));
-            EndpointStatus {
-                address: Arc::clone(&member.endpoint.address),
-                labels: member.found.labels.clone(),
-                in_flight: counts().map(|counts| counts.in_flight.load(Relaxed)).sum(),
-                total: counts().map(|counts| counts.total.load(Relaxed)).sum(),
-                failures: counts().map(|counts| counts.failures.load(Relaxed)).sum(),
-            }
-        };
-        members.current().iter().map(status).collect()
+    /// The attribute of a request that decides to which endpoint it belongs, where it is one.
+    pub fn key_attribute(&self) -> Option<&str> {
+        match &self.fleet {
+            Fleet::Endpoints { key: Some(HashKey::Attribute(name)), .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What there is to know of the endpoints, in the order of the configuration; nothing for the demo server.
+    pub fn status(&self) -> Status {
+        match &self.fleet {
+            Fleet::Echo(_) => Status::default(),
+            Fleet::Endpoints { members, .. } => Status::of(members),
+        }
+    }
+
+    /// Begins discovery, health checks and outlier detection, where there are any; they end with the cluster. Only
+    /// the first call counts.
+    pub fn start(&self, supervisor: &Supervisor) {
+        if let Fleet::Endpoints { members, watched, .. } = &self.fleet {
+            watched.get_or_init(|| supervisor.watch(members));
+        }
+    }
+
+    /// Waits until discovery has looked for endpoints once, well or not, where there is any.
+    pub async fn searched(&self) {
+        if let Fleet::Endpoints { members, .. } = &self.fleet
+            && matches!(members.config.backend, Backend::Dns(_) | Backend::File(_))
+        {
+            members.discovery.first().await;
+        }
     }
 
     /// Sends a request to an endpoint, and waits for the head of its response. The request's target is in origin form
@@ -113,14 +115,28 @@ impl Cluster {
                 let response = Box::pin(echo::answer(&self.name, *request)).await?;
                 Ok(Sent { response, endpoint: Arc::clone(endpoint) })
             }
-            Fleet::Endpoints { members, protocol } => {
+            Fleet::Endpoints { members, protocol, key, .. } => {
                 let watch = prepare(&mut request, *protocol);
-                let sent = send_to_one(Pick::new(members.lane(worker), hint), request, &watch).await;
-                sent.unwrap_or_else(|| {
-                    Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: hint.subset.to_vec() })
-                })
+                let Some(key) = key else {
+                    let sent = send_to_one(Pick::new(members.lane(worker), hint), request, &watch).await;
+                    return sent.unwrap_or_else(|| Err(self.nobody(hint)));
+                };
+                // Boxed, as most upstreams do not hash.
+                let keyed = async {
+                    let key = if hint.key.is_some() { Key::default() } else { Key::of(key, &request, hint.client) };
+                    let hint = Hint { key: hint.key.or(key.hash), ..hint };
+                    let sent = send_to_one(Pick::new(members.lane(worker), hint), request, &watch).await;
+                    let mut sent = sent.unwrap_or_else(|| Err(self.nobody(hint)))?;
+                    key.give(&mut sent.response);
+                    Ok(sent)
+                };
+                Box::pin(keyed).await
             }
         }
+    }
+
+    fn nobody(&self, hint: Hint<'_>) -> Error {
+        Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: hint.subset.to_vec() }
     }
 }
 

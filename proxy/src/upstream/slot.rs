@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connect::Target;
 use super::endpoint::Endpoint;
-use super::outcome::{End, Outcome};
+use super::outcome::{End, Judges, Outcome};
 use super::upload::Watch;
 use super::{Error, http1, http2};
 use crate::config::{self, Protocol};
@@ -32,6 +32,8 @@ pub(super) struct Slot {
     pub(super) address: Arc<str>,
     /// The endpoint's authority.
     pub(super) authority: Authority,
+    /// Who hears how tries end.
+    pub(super) judges: Judges,
     /// Requests that were begun, and the requests and bodies that failed.
     pub(super) counts: Counts,
     /// HTTP/1 connections not in use.
@@ -68,11 +70,12 @@ pub(super) struct Failure {
 
 impl Slot {
     /// A slot without connections.
-    pub(super) fn new(upstream: &Arc<str>, endpoint: Arc<Endpoint>, config: &config::Upstream) -> Self {
+    pub(super) fn new(upstream: &Arc<str>, endpoint: Arc<Endpoint>, config: &config::Upstream, judges: Judges) -> Self {
         Self {
             upstream: Arc::clone(upstream),
             address: Arc::clone(&endpoint.address),
             authority: endpoint.authority.clone(),
+            judges,
             counts: Counts::default(),
             parked: Mutex::default(),
             links: http2::Links::default(),
@@ -94,6 +97,7 @@ impl Slot {
         if failed {
             self.counts.failures.fetch_add(1, Relaxed);
         }
+        self.judges.hear(outcome, &self.endpoint);
     }
 
     /// Sends a request and waits for the head of its response.
