@@ -5,6 +5,7 @@ mod build;
 mod listeners;
 mod live;
 mod plugin;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -4,6 +4,7 @@
 //! Nothing here is shared between workers on a request's path: each has its own connections, its own counters and
 //! its own turn in the balancing, for each endpoint one [slot](slot::Slot).
 
+mod auto;
 mod balance;
 mod cluster;
 mod connect;
@@ -11,13 +12,17 @@ mod echo;
 mod error;
 mod http1;
 mod http2;
+mod idle;
 mod message;
 pub mod outbound;
+mod proxy_header;
 mod slot;
 mod upload;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use cluster::{Cluster, EndpointStatus, Sent};
 pub use error::Error;
+pub use proxy_header::Ends;

@@ -115,6 +115,7 @@ impl admin::Control for Control {
                 protocol: match config.protocol {
                     Protocol::Http1 => "http1",
                     Protocol::Http2 => "http2",
+                    Protocol::Auto => "auto",
                 },
                 endpoints: endpoints.collect(),
             })

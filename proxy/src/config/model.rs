@@ -4,6 +4,7 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod send;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,10 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+pub use send::{
+    Adaptive, Breaker, Condition, Hedge, Priority, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits, Sending,
+    UpstreamTls, VerifyServer, Window,
+};
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
 /// A whole configuration file, checked.
@@ -241,6 +246,8 @@ pub struct Route {
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
     pub body_size: Option<u64>,
+    /// How its requests are sent.
+    pub sending: RouteSending,
 }
 
 /// Which requests a route takes: all that is named must hold.
@@ -312,6 +319,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Unused connections kept to one endpoint, in each worker. Default 128.
     pub idle_connections: usize,
+    /// How requests are sent.
+    pub sending: Sending,
 }
 
 /// What serves an upstream's requests.
@@ -328,6 +337,8 @@ pub enum Backend {
 pub struct Endpoint {
     /// Host and port. A name is looked up when a connection is made.
     pub authority: Authority,
+    /// The path of its Unix socket, where it has one; the authority is then `localhost`.
+    pub socket: Option<PathBuf>,
     /// Labels for subsets, for example `version: v2`.
     pub labels: BTreeMap<String, String>,
 }
@@ -348,8 +359,20 @@ pub enum Protocol {
     /// HTTP/1.1.
     #[default]
     Http1,
-    /// HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3).
+    /// HTTP/2 with prior knowledge (RFC 9113, section 3.3).
     Http2,
+    /// What is agreed upon in TLS (RFC 7301).
+    Auto,
+}
+
+impl Endpoint {
+    /// The endpoint as it is written: host and port, or `unix:` and a path.
+    pub fn address(&self) -> String {
+        match &self.socket {
+            Some(path) => format!("unix:{}", path.display()),
+            None => self.authority.to_string(),
+        }
+    }
 }
 
 impl Match {

@@ -4,25 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
 
 use super::balance::{Balancer, Candidates};
-use super::slot::{Failure, Slot};
+use super::connect::Tls;
+use super::slot::{Failure, Slot, Terms};
 use super::upload::Watch;
 use super::{Error, echo, message};
-use crate::config::{self, Backend, Protocol};
+use crate::config::{self, Backend};
 use crate::http::Body;
+use crate::net::ClientTls;
 
 /// A set of endpoints, with the connections to them. It is shared by all workers and outlives a reload that does
 /// not change its configuration, so that connections do too.
 pub struct Cluster {
     name: Arc<str>,
     fleet: Fleet,
+    tls: Option<Tls>,
 }
 
 enum Fleet {
     Echo(Arc<str>),
-    Endpoints { labels: Vec<BTreeMap<String, String>>, protocol: Protocol, lanes: Box<[Lane]> },
+    Endpoints { labels: Vec<BTreeMap<String, String>>, lanes: Box<[Lane]> },
 }
 
 /// All endpoints as one worker sees them.
@@ -59,16 +63,27 @@ pub struct EndpointStatus {
 
 impl Cluster {
     /// A cluster without connections, for workers `0..workers`.
-    pub fn new(name: &str, config: &config::Upstream, workers: usize) -> Self {
+    pub fn new(name: &str, config: &config::Upstream, tls: Option<ClientTls>, workers: usize) -> Self {
+        let tls: Option<Tls> = tls.map(|tls| Arc::new(ArcSwap::from_pointee(tls)));
         let fleet = match &config.backend {
             Backend::Echo => Fleet::Echo(echo::ENDPOINT.into()),
             Backend::Endpoints(endpoints) => Fleet::Endpoints {
                 labels: endpoints.iter().map(|endpoint| endpoint.labels.clone()).collect(),
-                protocol: config.protocol,
-                lanes: (0..workers.max(1)).map(|worker| Lane::new(name, endpoints, config, worker)).collect(),
+                lanes: (0..workers.max(1))
+                    .map(|worker| Lane::new(name, endpoints, config, tls.as_ref(), worker))
+                    .collect(),
             },
         };
-        Self { name: name.into(), fleet }
+        Self { name: name.into(), fleet, tls }
+    }
+
+    /// Takes TLS whose files have changed: for connections that are made from now on.
+    pub fn renew(&self, tls: Option<ClientTls>) {
+        if let (Some(running), Some(tls)) = (&self.tls, tls)
+            && !running.load().same_files(&tls)
+        {
+            running.store(Arc::new(tls));
+        }
     }
 
     /// The upstream's name.
@@ -121,11 +136,12 @@ impl Cluster {
                 let response = Box::pin(echo::answer(&self.name, *request)).await?;
                 Ok(Sent { response, endpoint: Arc::clone(endpoint) })
             }
-            Fleet::Endpoints { labels, protocol, lanes } => {
+            Fleet::Endpoints { labels, lanes, .. } => {
                 let lane = &lanes[worker % lanes.len()];
                 let choice = Choice { lane, eligible: Eligible::of(labels, subset) };
-                let watch = prepare(&mut request, *protocol);
-                let sent = send_to_one(choice, request, &watch).await;
+                message::settle_length(&mut request);
+                let terms = Terms { watch: Watch::over(request.body_mut()), ends: None };
+                let sent = send_to_one(choice, request, &terms).await;
                 sent.unwrap_or_else(|| {
                     Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: subset.to_vec() })
                 })
@@ -134,24 +150,16 @@ impl Cluster {
     }
 }
 
-fn prepare(request: &mut Request<Body>, protocol: Protocol) -> Watch {
-    message::settle_length(request);
-    if protocol == Protocol::Http1 {
-        message::for_http1(request);
-    }
-    Watch::over(request.body_mut())
-}
-
 /// Sends a request to one endpoint after the other until it was sent; none where there is no endpoint.
 async fn send_to_one(
     mut choice: Choice<'_>,
     mut request: Box<Request<Body>>,
-    watch: &Watch,
+    terms: &Terms,
 ) -> Option<Result<Sent, Error>> {
     let mut last = None;
     while let Some(at) = choice.next() {
         let slot = &choice.lane.slots[at];
-        match slot.send(request, watch).await {
+        match slot.send(request, terms).await {
             Ok(response) => return Some(Ok(Sent { response, endpoint: Arc::clone(&slot.address) })),
             Err(Failure { error, unsent: None }) => return Some(Err(error)),
             Err(Failure { error, unsent: Some(unsent) }) => {
@@ -165,8 +173,15 @@ async fn send_to_one(
 }
 
 impl Lane {
-    fn new(name: &str, endpoints: &[config::Endpoint], config: &config::Upstream, worker: usize) -> Self {
-        let slots: Vec<_> = endpoints.iter().map(|endpoint| Arc::new(Slot::new(name, endpoint, config))).collect();
+    fn new(
+        name: &str,
+        endpoints: &[config::Endpoint],
+        config: &config::Upstream,
+        tls: Option<&Tls>,
+        worker: usize,
+    ) -> Self {
+        let slot = |endpoint| Arc::new(Slot::new(name, endpoint, config, tls.cloned()));
+        let slots: Vec<_> = endpoints.iter().map(slot).collect();
         // Workers take turns from different beginnings, or the first endpoint would get all first requests.
         for slot in &slots {
             slot.turn.store(worker, Relaxed);

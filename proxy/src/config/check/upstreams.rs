@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Check, DAY, MILLISECOND};
+use http::uri::Authority;
+
+use super::{Check, DAY, MILLISECOND, send};
 use crate::config::model::{Backend, Endpoint, Upstream};
 use crate::config::raw::RawUpstream;
 use crate::config::source::child;
+use crate::config::written::Place;
 
 impl Check<'_> {
     pub(super) fn upstreams(&mut self, raw: &BTreeMap<String, RawUpstream>) -> BTreeMap<String, Upstream> {
@@ -34,6 +37,7 @@ impl Check<'_> {
             ),
             idle_timeout: self.time(&idle, raw.idle_timeout.as_ref(), Duration::from_secs(60), MILLISECOND, DAY),
             idle_connections: self.count(&child(at, "idle-connections"), raw.idle_connections, 128, 0, 65_535),
+            sending: self.sending(at, raw),
         }
     }
 
@@ -60,12 +64,11 @@ impl Check<'_> {
     fn useless(&mut self, at: &str, raw: &RawUpstream) {
         let given = [
             ("balance", raw.balance.is_some()),
-            ("protocol", raw.protocol.is_some()),
             ("connect-timeout", raw.connect_timeout.is_some()),
             ("idle-timeout", raw.idle_timeout.is_some()),
             ("idle-connections", raw.idle_connections.is_some()),
         ];
-        for (key, _) in given.iter().filter(|(_, given)| *given) {
+        for (key, _) in given.iter().chain(&send::given(raw)).filter(|(_, given)| *given) {
             self.key_error(&child(at, key), format!("`{key}` has no effect on a builtin upstream"));
         }
     }
@@ -74,11 +77,15 @@ impl Check<'_> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for (index, endpoint) in raw.endpoints.iter().enumerate() {
             let Some(endpoint) = endpoint.as_ref().map(|endpoint| &endpoint.0) else { continue };
-            let authority = endpoint.address.0.0.clone();
-            if endpoints.iter().any(|other| other.authority == authority) {
-                self.error(&format!("{at}/{index}"), format!("{authority} is in this upstream twice"));
+            let (authority, socket) = match endpoint.address.0.clone() {
+                Place::Network(authority) => (authority, None),
+                Place::Socket(path) => (Authority::from_static("localhost"), Some(path)),
+            };
+            let endpoint = Endpoint { authority, socket, labels: endpoint.labels.clone() };
+            if endpoints.iter().any(|other| other.authority == endpoint.authority && other.socket == endpoint.socket) {
+                self.error(&format!("{at}/{index}"), format!("{} is in this upstream twice", endpoint.address()));
             }
-            endpoints.push(Endpoint { authority, labels: endpoint.labels.clone() });
+            endpoints.push(endpoint);
         }
         endpoints
     }
