@@ -7,22 +7,29 @@
 mod auto;
 mod balance;
 mod cluster;
+mod common;
 mod connect;
 mod echo;
+mod endpoint;
 mod error;
 mod http1;
 mod http2;
 mod idle;
+mod members;
 mod message;
 pub mod outbound;
+mod outcome;
+mod pick;
 mod proxy_header;
 mod slot;
 mod upload;
+mod view;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{Cluster, EndpointStatus, Sent};
+pub use cluster::{Call, Cluster, EndpointStatus, Sent};
 pub use error::Error;
+pub use pick::Hint;
 pub use proxy_header::Ends;

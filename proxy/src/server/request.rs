@@ -21,6 +21,7 @@ use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
 use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
 use crate::snapshot::{Action, Pin, Upstream};
+use crate::upstream::{Call, Ends, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -143,9 +144,15 @@ impl Flight {
         exchange.request_open = false;
         let body_changes = chain.touches_body(Phase::RequestBody);
         let request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
+        let address = exchange.client.address;
         drop(exchange);
+        let call = Call {
+            worker: self.worker.index,
+            hint: Hint { subset: &routing.subset, client: Some(address.ip()), key: None },
+            ends: Some(Ends { client: address, local: None }),
+        };
         let begun = Instant::now();
-        let sent = upstream.cluster.send(self.worker.index, request, &routing.subset).await;
+        let sent = upstream.cluster.dispatch(call, request).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
         exchange.summary.upstream_duration = Some(took);

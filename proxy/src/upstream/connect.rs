@@ -10,9 +10,10 @@ use http::uri::Authority;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 
+use super::endpoint::Endpoint;
 use super::proxy_header::{self, Ends};
 use super::wire::Wire;
-use crate::config::{Alpn, ProxyVersion};
+use crate::config::{Alpn, ProxyVersion, Sending};
 use crate::net::{Batched, ClientTls, Connection, Offer};
 
 /// The TLS of an upstream, which is replaced when its files change.
@@ -47,15 +48,10 @@ pub(super) enum Trouble {
 
 impl Connector {
     /// Makes connections as they are configured; port 80 where the authority has none.
-    pub(super) fn new(
-        authority: &Authority,
-        socket: Option<PathBuf>,
-        sending: &crate::config::Sending,
-        tls: Option<Tls>,
-    ) -> Self {
-        let target = match socket {
-            Some(path) => Target::Socket(path),
-            None => Target::new(authority),
+    pub(super) fn new(endpoint: &Endpoint, sending: &Sending, tls: Option<Tls>) -> Self {
+        let target = match &endpoint.socket {
+            Some(path) => Target::Socket(path.clone()),
+            None => Target::new(&endpoint.authority),
         };
         Self { target, local: sending.local_address, proxy_protocol: sending.proxy_protocol, tls }
     }

@@ -11,8 +11,11 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::connect::{Connector, Tls, Trouble};
+use super::common::Common;
+use super::connect::{Connector, Trouble};
+use super::endpoint::Endpoint;
 use super::idle::Idle;
+use super::outcome::{End, Outcome};
 use super::proxy_header::Ends;
 use super::upload::Watch;
 use super::wire::Wire;
@@ -25,14 +28,16 @@ use crate::net::Offer;
 /// where the processor fetches in pairs).
 #[repr(align(128))]
 pub(super) struct Slot {
+    /// What all workers know of the endpoint.
+    pub(super) endpoint: Arc<Endpoint>,
+    /// What all endpoints of the upstream share, in all workers.
+    pub(super) common: Arc<Common>,
     /// The upstream's name.
     pub(super) upstream: Arc<str>,
     /// The endpoint's authority in text.
     pub(super) address: Arc<str>,
     /// The endpoint's authority.
     pub(super) authority: Authority,
-    /// The turn of the set of candidates that begins with this endpoint.
-    pub(super) turn: AtomicUsize,
     /// Requests that were begun, and the requests and bodies that failed.
     pub(super) counts: Counts,
     /// HTTP/1 connections not in use.
@@ -109,17 +114,16 @@ pub(super) struct Failure {
 impl Slot {
     /// A slot without connections.
     pub(super) fn new(
-        upstream: &str,
-        endpoint: &config::Endpoint,
+        upstream: &Arc<str>,
+        endpoint: Arc<Endpoint>,
         config: &config::Upstream,
-        tls: Option<Tls>,
+        common: &Arc<Common>,
     ) -> Self {
         let sending = &config.sending;
         Self {
-            upstream: upstream.into(),
-            address: endpoint.address().into(),
+            upstream: Arc::clone(upstream),
+            address: Arc::clone(&endpoint.address),
             authority: endpoint.authority.clone(),
-            turn: AtomicUsize::new(0),
             counts: Counts::default(),
             parked: Mutex::default(),
             links: http2::Links::default(),
@@ -133,9 +137,19 @@ impl Slot {
                 response_idle_timeout: sending.response_idle_timeout,
             },
             speaks_http1: AtomicBool::new(false),
-            connector: Connector::new(&endpoint.authority, endpoint.socket.clone(), sending, tls),
+            connector: Connector::new(&endpoint, sending, common.tls.clone()),
             protocol: config.protocol,
             sweeping: Mutex::new(false),
+            endpoint,
+            common: Arc::clone(common),
+        }
+    }
+
+    /// How a try ended: said once for each try, to all who judge endpoints by it.
+    pub(super) fn report(&self, outcome: &Outcome) {
+        let failed = !matches!(outcome.end, End::Response(_) | End::Nothing);
+        if failed {
+            self.counts.failures.fetch_add(1, Relaxed);
         }
     }
 
@@ -145,17 +159,18 @@ impl Slot {
         request: Box<Request<Body>>,
         terms: &Terms,
     ) -> Result<Response<Body>, Failure> {
+        let begun = std::time::Instant::now();
         let flight = Flight::begin(self);
         let sent = match self.protocol {
             Protocol::Http1 => http1::exchange(flight, request, terms, None).await,
             Protocol::Http2 => Box::pin(http2::exchange(flight, request, terms)).await,
             Protocol::Auto => Box::pin(auto::exchange(flight, request, terms)).await,
         };
-        if let Err(failure) = &sent
-            && !matches!(failure.error, Error::RequestBody(_))
-        {
-            self.counts.failures.fetch_add(1, Relaxed);
-        }
+        let end = match &sent {
+            Ok(response) => End::Response(response.status()),
+            Err(failure) => End::of(&failure.error),
+        };
+        self.report(&Outcome { end, latency: begun.elapsed() });
         sent
     }
 
