@@ -4,7 +4,7 @@ pub mod log;
 mod metrics;
 mod output;
 
-pub use metrics::{
+pub use metrics::{EndpointCounts, 
     Custom, CustomError, Exposition, Metrics, PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics,
 };
 pub use output::{Output, Outputs};

@@ -4,8 +4,10 @@
 //! Nothing here is shared between workers on a request's path: each has its own connections, its own counters and
 //! its own turn in the balancing, for each endpoint one [slot](slot::Slot).
 
+mod auto;
 mod balance;
 mod cluster;
+mod common;
 mod connect;
 mod counts;
 mod discovery;
@@ -15,25 +17,29 @@ mod error;
 mod health;
 mod http1;
 mod http2;
+mod idle;
 mod members;
 mod message;
 pub mod outbound;
 mod outcome;
 mod outlier;
 mod pick;
+mod proxy_header;
 mod slot;
 mod status;
 mod supervisor;
 mod upload;
 mod view;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{Cluster, Sent};
-pub use counts::Events;
+pub use cluster::{Call, Cluster, Sent};
+pub use counts::EndpointEvents;
 pub use discovery::Report;
 pub use error::Error;
 pub use pick::Hint;
+pub use proxy_header::Ends;
 pub use status::{EndpointStatus, Health, Status};
 pub use supervisor::Supervisor;

@@ -10,7 +10,8 @@ use crate::chain::Filter;
 use crate::config::{PluginSource, Protocol};
 use crate::reload::{Reloader, Trigger};
 use crate::snapshot::{PluginEntry, PluginState};
-use crate::telemetry::Exposition;
+use crate::telemetry::{EndpointCounts, Exposition};
+use crate::upstream::{Health, Status};
 use crate::wasm::Plugin;
 
 /// The admin API's view of gofe.
@@ -117,6 +118,7 @@ impl admin::Control for Control {
                 protocol: match config.protocol {
                     Protocol::Http1 => "http1",
                     Protocol::Http2 => "http2",
+                    Protocol::Auto => "auto",
                 },
                 discovery: status
                     .discovery
@@ -141,6 +143,9 @@ impl admin::Control for Control {
     }
 
     fn metrics(&self, exposition: Exposition) -> String {
+        for upstream in self.reloader.live().current().upstreams.values() {
+            upstream.metrics.set_endpoints(counts(&upstream.cluster.status()));
+        }
         self.reloader.resources().metrics.encode(exposition)
     }
 
@@ -174,5 +179,20 @@ impl Control {
             },
             totals: self.reloader.resources().metrics.plugin(name).totals(),
         }
+    }
+}
+
+fn counts(status: &Status) -> EndpointCounts {
+    let states = [Health::Healthy, Health::Unhealthy, Health::Ejected, Health::Draining];
+    let count = |state| status.endpoints.iter().filter(|endpoint| endpoint.health == state).count() as u64;
+    // The demo server has no endpoints and no events.
+    let is_any = !status.endpoints.is_empty() || status.discovery.is_some();
+    let events = &status.events;
+    EndpointCounts {
+        states: states.into_iter().filter(|_| is_any).map(|state| (state.name(), count(state))).collect(),
+        ejections: events.ejections.clone(),
+        good_checks: events.checks - events.failed_checks,
+        bad_checks: events.failed_checks,
+        failed_searches: events.failed_searches,
     }
 }

@@ -6,6 +6,7 @@ mod listeners;
 mod names;
 mod plugins;
 mod routes;
+mod send;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
         upstreams: check.upstreams(&raw.upstreams),
     };
     check.addresses(&config);
+    check.contradictions(&config.routes, &config.upstreams);
     check.unused(&config);
     config
 }

@@ -5,6 +5,7 @@
 //! the place of a value by its JSON pointer.
 
 mod balance;
+mod send;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,10 @@ pub(super) use balance::as_subset;
 pub use balance::{
     Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite, Sample,
     SessionCookie, SuccessRate,
+};
+pub use send::{
+    Adaptive, Breaker, Condition, Hedge, Priority, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits, Sending,
+    UpstreamTls, VerifyServer, Window,
 };
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
@@ -249,6 +254,8 @@ pub struct Route {
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
     pub body_size: Option<u64>,
+    /// How its requests are sent.
+    pub sending: RouteSending,
 }
 
 /// Which requests a route takes: all that is named must hold.
@@ -324,6 +331,8 @@ pub struct Upstream {
     pub health: Option<Health>,
     /// When endpoints are ejected for how they answer; absent for never.
     pub outliers: Option<Outliers>,
+    /// How requests are sent.
+    pub sending: Sending,
 }
 
 /// What serves an upstream's requests.
@@ -344,6 +353,8 @@ pub enum Backend {
 pub struct Endpoint {
     /// Host and port. A name is looked up when a connection is made.
     pub authority: Authority,
+    /// The path of its Unix socket, where it has one; the authority is then `localhost`.
+    pub socket: Option<PathBuf>,
     /// Labels for subsets, for example `version: v2`. `zone` is where it is.
     pub labels: BTreeMap<String, String>,
     /// Its share beside the others. Default 1; 0 for no requests.
@@ -358,8 +369,20 @@ pub enum Protocol {
     /// HTTP/1.1.
     #[default]
     Http1,
-    /// HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3).
+    /// HTTP/2 with prior knowledge (RFC 9113, section 3.3).
     Http2,
+    /// What is agreed upon in TLS (RFC 7301).
+    Auto,
+}
+
+impl Endpoint {
+    /// The endpoint as it is written: host and port, or `unix:` and a path.
+    pub fn address(&self) -> String {
+        match &self.socket {
+            Some(path) => format!("unix:{}", path.display()),
+            None => self.authority.to_string(),
+        }
+    }
 }
 
 impl Match {

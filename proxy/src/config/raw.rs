@@ -12,9 +12,10 @@ use serde::{Deserialize, de};
 use serde_json::Value;
 
 use super::model::{
-    Backend, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Protocol,
+    Backend, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Priority, Protocol,
+    ProxyVersion,
 };
-use super::written::{As, Callee, Digest, Server, Size, Status, Time, Wanted};
+use super::written::{As, Callee, Digest, LocalAddress, Place, Size, Status, Time, Wanted};
 
 /// A list; a hole is an item that was wrong and has been reported.
 pub(super) type List<T> = Vec<Option<T>>;
@@ -136,6 +137,9 @@ pub(super) struct RawRoute {
     pub(super) respond: Option<RawRespond>,
     pub(super) timeout: Option<As<Time>>,
     pub(super) body_size: Option<As<Size>>,
+    pub(super) retry: Option<RawRetry>,
+    pub(super) hedge: Option<RawHedge>,
+    pub(super) priority: Option<As<Priority>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -169,12 +173,26 @@ pub(super) struct RawUpstream {
     pub(super) connect_timeout: Option<As<Time>>,
     pub(super) idle_timeout: Option<As<Time>>,
     pub(super) idle_connections: Option<u64>,
+    pub(super) tls: Option<Brief<RawUpstreamTls>>,
+    pub(super) proxy_protocol: Option<As<ProxyVersion>>,
+    pub(super) local_address: Option<As<LocalAddress>>,
+    pub(super) connection_age: Option<As<Time>>,
+    pub(super) connection_requests: Option<u64>,
+    pub(super) response_timeout: Option<As<Time>>,
+    pub(super) response_idle_timeout: Option<As<Time>>,
+    pub(super) retry: Option<RawRetry>,
+    pub(super) retry_budget: Option<RawRetryBudget>,
+    pub(super) hedge: Option<RawHedge>,
+    pub(super) circuit_breaker: Option<RawBreaker>,
+    pub(super) endpoint_circuit_breaker: Option<RawBreaker>,
+    pub(super) limits: Option<RawSendLimits>,
+    pub(super) adaptive_concurrency: Option<Brief<RawAdaptive>>,
 }
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawEndpoint {
-    pub(super) address: As<Server>,
+    pub(super) address: As<Place>,
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
     pub(super) weight: Option<u64>,
@@ -226,11 +244,13 @@ maps_only! {
 }
 
 mod balance;
+mod send;
 mod tls;
 
 pub(super) use balance::{
     RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey, RawOutliers,
 };
+pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
 
 /// A map that may also be written as its main value alone.
@@ -249,10 +269,10 @@ pub(super) trait Main: de::DeserializeOwned {
 }
 
 impl Main for RawEndpoint {
-    type Value = As<Server>;
+    type Value = As<Place>;
     const WHAT: &'static str = "a host and a port, as in `127.0.0.1:9000`, or `{ address: …, labels: … }`";
 
-    fn from_main(address: As<Server>) -> Self {
+    fn from_main(address: As<Place>) -> Self {
         Self { address, labels: BTreeMap::new(), weight: None, priority: None }
     }
 }

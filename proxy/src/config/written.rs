@@ -161,22 +161,6 @@ impl Written for SocketAddr {
     }
 }
 
-/// An upstream's server: host and port.
-#[derive(Debug, Clone)]
-pub(super) struct Server(pub(super) Authority);
-
-impl Written for Server {
-    const WHAT: &'static str = "a host and a port, as in `127.0.0.1:9000`";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let authority = authority(text)?;
-        match authority.port_u16() {
-            Some(1..) => Ok(Self(authority)),
-            _ => Err(format!("`{text}` has no port\nwrite host and port, as in `127.0.0.1:9000`")),
-        }
-    }
-}
-
 /// A host that a plugin may call: with a port or without.
 #[derive(Debug, Clone)]
 pub(super) struct Callee(pub(super) Authority);
@@ -392,14 +376,16 @@ words! {
         "fail-closed" => Self::FailClosed, "fail-open" => Self::FailOpen;
     InstanceMode, "`per-call`, `per-request` or `fresh`":
         "per-call" => Self::PerCall, "per-request" => Self::PerRequest, "fresh" => Self::Fresh;
-    Protocol, "`http1` or `http2`":
-        "http1" => Self::Http1, "http2" => Self::Http2;
+    Protocol, "`http1`, `http2` or `auto`":
+        "http1" => Self::Http1, "http2" => Self::Http2, "auto" => Self::Auto;
     Backend, "`echo`":
         "echo" => Self::Echo;
 }
 
 mod balance;
+mod send;
 mod tls;
 
 pub(super) use balance::{Initial, Percent, PolicyName, StatusRange};
+pub(super) use send::{LocalAddress, Place, ServerName, Share};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

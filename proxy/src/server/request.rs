@@ -21,7 +21,7 @@ use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
 use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
 use crate::snapshot::{Action, Pin, Upstream};
-use crate::upstream::Hint;
+use crate::upstream::{Call, Ends, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -142,13 +142,18 @@ impl Flight {
         let routing = std::mem::take(&mut exchange.routing);
         let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
         exchange.request_open = false;
+        let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
         let body_changes = chain.touches_body(Phase::RequestBody);
         let request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
-        let client = exchange.client.address.ip();
+        let address = exchange.client.address;
         drop(exchange);
-        let hint = Hint { subset: &routing.subset, client: Some(client), key: None };
+        let call = Call {
+            worker: self.worker.index,
+            hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
+            ends: Some(Ends { client: address, local: None }),
+        };
         let begun = Instant::now();
-        let sent = upstream.cluster.send(self.worker.index, request, hint).await;
+        let sent = upstream.cluster.dispatch(call, request).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
         exchange.summary.upstream_duration = Some(took);

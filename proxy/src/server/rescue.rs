@@ -75,6 +75,8 @@ impl Trouble {
                 "no-endpoint" => "no-endpoint",
                 "connect" => "upstream-refused",
                 "connect-timeout" => "upstream-connect-timeout",
+                "tls" => "upstream-tls",
+                "response-timeout" => "upstream-timeout",
                 "reset" => "upstream-reset",
                 _ => "upstream-bad-response",
             },

@@ -2,29 +2,34 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use http::{Request, Response};
 
+use super::balance::hash;
 use super::balance::key::Key;
+use super::common::Common;
 use super::members::Members;
 use super::pick::{Hint, Pick};
-use super::slot::Failure;
+use super::slot::{Failure, Terms};
 use super::status::Status;
 use super::supervisor::{Supervisor, Watched};
 use super::upload::Watch;
-use super::{Error, echo, message};
-use crate::config::{self, Backend, HashKey, Protocol};
+use super::{Ends, Error, echo, message};
+use crate::config::{self, Backend, HashKey};
 use crate::http::Body;
+use crate::net::ClientTls;
 
 /// A set of endpoints, with the connections to them. It is shared by all workers and outlives a reload that does
 /// not change its configuration, so that connections do too.
 pub struct Cluster {
     name: Arc<str>,
     fleet: Fleet,
+    common: Arc<Common>,
 }
 
 enum Fleet {
     Echo(Arc<str>),
-    Endpoints { members: Arc<Members>, protocol: Protocol, key: Option<HashKey>, watched: OnceLock<Option<Watched>> },
+    Endpoints { members: Arc<Members>, key: Option<HashKey>, watched: OnceLock<Option<Watched>> },
 }
 
 /// A response, and who gave it.
@@ -38,19 +43,35 @@ pub struct Sent {
     pub endpoint: Arc<str>,
 }
 
+/// What is said of a request that is sent.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The worker on whose runtime this is.
+    pub worker: usize,
+    /// Which endpoint it wants.
+    pub hint: Hint<'a>,
+    /// The client's connection, where the endpoint shall learn of it.
+    pub ends: Option<Ends>,
+}
+
 impl Cluster {
     /// A cluster without connections, for workers `0..workers`.
-    pub fn new(name: &str, config: &config::Upstream, workers: usize) -> Self {
+    pub fn new(name: &str, config: &config::Upstream, tls: Option<ClientTls>, workers: usize) -> Self {
+        let common = Arc::new(Common::new(name, config, tls));
         let fleet = match &config.backend {
             Backend::Echo => Fleet::Echo(echo::ENDPOINT.into()),
             _ => Fleet::Endpoints {
-                members: Arc::new(Members::new(name, config, workers)),
-                protocol: config.protocol,
+                members: Arc::new(Members::new(name, config, &common, workers)),
                 key: config.balance.policy.key().cloned(),
                 watched: OnceLock::new(),
             },
         };
-        Self { name: name.into(), fleet }
+        Self { name: name.into(), fleet, common }
+    }
+
+    /// Takes TLS whose files have changed: for connections that are made from now on.
+    pub fn renew(&self, tls: Option<ClientTls>) {
+        self.common.renew(tls);
     }
 
     /// The upstream's name.
@@ -66,11 +87,14 @@ impl Cluster {
         }
     }
 
-    /// The attribute of a request that decides to which endpoint it belongs, where it is one.
-    pub fn key_attribute(&self) -> Option<&str> {
-        match &self.fleet {
-            Fleet::Endpoints { key: Some(HashKey::Attribute(name)), .. } => Some(name),
-            _ => None,
+    /// The hash for a request: of the key that was chosen for it, or of the attribute that the balancing names. None
+    /// where neither counts here; what else may be hashed stands in the request itself.
+    pub fn key<'a>(&self, chosen: Option<&[u8]>, attribute: impl FnOnce(&str) -> Option<&'a Bytes>) -> Option<u64> {
+        let Fleet::Endpoints { key: Some(key), .. } = &self.fleet else { return None };
+        match (chosen, key) {
+            (Some(chosen), _) => Some(hash(chosen)),
+            (None, HashKey::Attribute(name)) => attribute(name).map(|value| hash(value)),
+            (None, _) => None,
         }
     }
 
@@ -103,34 +127,32 @@ impl Cluster {
     /// (RFC 9112, section 3.2.1), its `Host` is set, and it has no field that belongs to the client's connection
     /// ([`crate::http::hop::strip_request`]).
     ///
-    /// Call it on the runtime of `worker`, to which connections belong. An endpoint to which no connection can be
+    /// Call it on the runtime of the call's worker, to which connections belong. An endpoint to which no connection can be
     /// made is passed over for the next, each at most once. Dropping the future gives the request up.
     ///
     /// # Errors
     ///
     /// Why there is no response; of several endpoints, what happened at the last.
-    pub async fn send(&self, worker: usize, mut request: Box<Request<Body>>, hint: Hint<'_>) -> Result<Sent, Error> {
+    pub async fn dispatch(&self, call: Call<'_>, mut request: Box<Request<Body>>) -> Result<Sent, Error> {
+        let Call { worker, hint, ends } = call;
         match &self.fleet {
             Fleet::Echo(endpoint) => {
                 let response = Box::pin(echo::answer(&self.name, *request)).await?;
                 Ok(Sent { response, endpoint: Arc::clone(endpoint) })
             }
-            Fleet::Endpoints { members, protocol, key, .. } => {
-                let watch = prepare(&mut request, *protocol);
+            Fleet::Endpoints { members, key, .. } => {
+                message::settle_length(&mut request);
+                let terms = Terms { watch: Watch::over(request.body_mut()), ends };
+                let lane = members.lane(worker);
                 let Some(key) = key else {
-                    let sent = send_to_one(Pick::new(members.lane(worker), hint), request, &watch).await;
+                    let sent = send_to_one(Pick::new(lane, hint), request, &terms).await;
                     return sent.unwrap_or_else(|| Err(self.nobody(hint)));
                 };
-                // Boxed, as most upstreams do not hash.
-                let keyed = async {
-                    let key = if hint.key.is_some() { Key::default() } else { Key::of(key, &request, hint.client) };
-                    let hint = Hint { key: hint.key.or(key.hash), ..hint };
-                    let sent = send_to_one(Pick::new(members.lane(worker), hint), request, &watch).await;
-                    let mut sent = sent.unwrap_or_else(|| Err(self.nobody(hint)))?;
-                    key.give(&mut sent.response);
-                    Ok(sent)
-                };
-                Box::pin(keyed).await
+                let (hint, key) = Key::settle(key, &request, hint);
+                let sent = send_to_one(Pick::new(lane, hint), request, &terms).await;
+                let mut sent = sent.unwrap_or_else(|| Err(self.nobody(hint)))?;
+                key.give(&mut sent.response);
+                Ok(sent)
             }
         }
     }
@@ -138,25 +160,23 @@ impl Cluster {
     fn nobody(&self, hint: Hint<'_>) -> Error {
         Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: hint.subset.to_vec() }
     }
-}
 
-fn prepare(request: &mut Request<Body>, protocol: Protocol) -> Watch {
-    message::settle_length(request);
-    if protocol == Protocol::Http1 {
-        message::for_http1(request);
+    /// A request of which nothing else is said.
+    #[cfg(test)]
+    pub(super) async fn send(&self, worker: usize, request: Box<Request<Body>>, hint: Hint<'_>) -> Result<Sent, Error> {
+        self.dispatch(Call { worker, hint, ends: None }, request).await
     }
-    Watch::over(request.body_mut())
 }
 
 /// Sends a request to one endpoint after the other until it was sent; none where there is no endpoint.
 async fn send_to_one(
     mut pick: Pick<'_>,
     mut request: Box<Request<Body>>,
-    watch: &Watch,
+    terms: &Terms,
 ) -> Option<Result<Sent, Error>> {
     let mut last = None;
     while let Some(slot) = pick.next() {
-        match slot.send(request, watch).await {
+        match slot.send(request, terms).await {
             Ok(response) => return Some(Ok(Sent { response, endpoint: Arc::clone(&slot.address) })),
             Err(Failure { error, unsent: None }) => return Some(Err(error)),
             Err(Failure { error, unsent: Some(unsent) }) => {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::outlier::Cause;
 
-/// Events since the upstream is there; the supervisor counts them, never a worker.
+/// EndpointEvents since the upstream is there; the supervisor counts them, never a worker.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     checks: AtomicU64,
@@ -15,7 +15,7 @@ pub(super) struct Counts {
 
 /// The events of an upstream's endpoints.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Events {
+pub struct EndpointEvents {
     /// Health checks.
     pub checks: u64,
     /// Those that failed.
@@ -44,12 +44,15 @@ impl Counts {
     }
 
     /// All of them.
-    pub(super) fn events(&self) -> Events {
+    pub(super) fn events(&self) -> EndpointEvents {
         let ejections = Cause::ALL.into_iter().zip(&self.ejections);
-        Events {
+        EndpointEvents {
             checks: self.checks.load(Relaxed),
             failed_checks: self.failed_checks.load(Relaxed),
-            ejections: ejections.map(|(cause, count)| (cause.name(), count.load(Relaxed))).collect(),
+            ejections: ejections
+                .map(|(cause, count)| (cause.name(), count.load(Relaxed)))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
             failed_searches: self.failed_searches.load(Relaxed),
         }
     }

@@ -85,8 +85,8 @@ impl Sink {
     /// These are the endpoints now: all of them, not a change.
     pub(super) fn update(&self, mut endpoints: Vec<Endpoint>) {
         let upstream = &self.members.upstream;
-        endpoints.sort_by(|a, b| a.authority.as_str().cmp(b.authority.as_str()));
-        endpoints.dedup_by(|a, b| a.authority == b.authority);
+        endpoints.sort_by_cached_key(Endpoint::address);
+        endpoints.dedup_by(|a, b| a.authority == b.authority && a.socket == b.socket);
         if endpoints.len() > MAX_ENDPOINTS {
             warn!(%upstream, found = endpoints.len(), "too many endpoints: the first {MAX_ENDPOINTS} are used");
             endpoints.truncate(MAX_ENDPOINTS);

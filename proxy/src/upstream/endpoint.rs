@@ -1,5 +1,6 @@
 //! One endpoint as all workers know it, and its place in an upstream.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -17,7 +18,9 @@ pub(super) struct Endpoint {
     pub(super) id: u64,
     /// Host and port.
     pub(super) authority: Authority,
-    /// Host and port in text.
+    /// The path of its Unix socket, where it has one.
+    pub(super) socket: Option<PathBuf>,
+    /// Host and port, or the socket, in text.
     pub(super) address: Arc<str>,
     /// Failures in a row.
     pub(super) streak: Streak,
@@ -40,12 +43,13 @@ pub(super) enum Reason {
 
 impl Endpoint {
     /// An endpoint that the upstream did not have before.
-    pub(super) fn new(authority: &Authority, since: Option<Instant>, unhealthy: bool) -> Self {
+    pub(super) fn new(found: &config::Endpoint, since: Option<Instant>, unhealthy: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Relaxed),
-            authority: authority.clone(),
-            address: authority.as_str().into(),
+            authority: found.authority.clone(),
+            socket: found.socket.clone(),
+            address: found.address().into(),
             streak: Streak::default(),
             state: AtomicU8::new(if unhealthy { Reason::Unhealthy as u8 } else { 0 }),
             well_since: Mutex::new(since),

@@ -39,6 +39,26 @@ pub enum Error {
         /// The upstream's `connect-timeout`.
         after: Duration,
     },
+    /// There was a connection, and no TLS on it: a certificate that does not verify, or no TLS at all.
+    #[error("upstream {upstream}: no TLS with {endpoint}: {source}")]
+    Tls {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint tried last.
+        endpoint: Arc<str>,
+        /// What rustls says.
+        source: io::Error,
+    },
+    /// The request was sent, and the head of its response did not come in time.
+    #[error("upstream {upstream}: no response from {endpoint} within {after:?}")]
+    ResponseTimeout {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// The upstream's `response-timeout`, or the `per-try-timeout`.
+        after: Duration,
+    },
     /// The connection was closed or reset before there was a response.
     #[error("upstream {upstream}: {endpoint} broke off before it answered: {source}")]
     Reset {
@@ -71,6 +91,8 @@ impl Error {
             Self::NoEndpoint { .. } => "no-endpoint",
             Self::Connect { .. } => "connect",
             Self::ConnectTimeout { .. } => "connect-timeout",
+            Self::Tls { .. } => "tls",
+            Self::ResponseTimeout { .. } => "response-timeout",
             Self::Reset { .. } => "reset",
             Self::BadResponse { .. } => "bad-response",
             Self::RequestBody(_) => "request-body",
@@ -82,8 +104,10 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Connect { .. } | Self::Reset { .. } | Self::BadResponse { .. } => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Connect { .. } | Self::Tls { .. } | Self::Reset { .. } | Self::BadResponse { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestBody(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestBody(BodyError::Idle(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::RequestBody(BodyError::Ended) => StatusCode::INTERNAL_SERVER_ERROR,

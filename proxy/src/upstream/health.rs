@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use super::endpoint::{Endpoint, Member, Reason};
 use super::members::Members;
 use crate::config::{Health, Probe};
+use dial::Dialer;
 use verdict::{Change, Verdict};
 
 /// Checks the endpoints of an upstream for as long as it lives.
@@ -54,9 +55,10 @@ pub(super) async fn run(members: Arc<Members>) {
 /// Checks one endpoint.
 async fn check(members: Arc<Members>, member: Member, config: Arc<Health>) {
     let endpoint = &member.endpoint;
+    let dialer = Dialer::new(&members, &member.found, config.port);
     let mut verdict = Verdict::new(!endpoint.is(Reason::Unhealthy), config.healthy_after, config.unhealthy_after);
     loop {
-        let found = match timeout(config.timeout, probe(&members, &member, &config)).await {
+        let found = match timeout(config.timeout, probe(&dialer, &config)).await {
             Ok(found) => found,
             Err(_) => Err(format!("no answer within {:?}", config.timeout)),
         };
@@ -85,21 +87,15 @@ fn judge(members: &Members, endpoint: &Endpoint, verdict: &mut Verdict, found: R
 }
 
 /// Asks once. An error says what was wrong.
-async fn probe(members: &Members, member: &Member, config: &Health) -> Result<(), String> {
-    let mut place = member.found.clone();
-    if let Some(port) = config.port
-        && let Ok(authority) = format!("{}:{port}", place.authority.host()).parse()
-    {
-        place.authority = authority;
-    }
-    let dialed = dial::dial(members, &place).await?;
+async fn probe(dialer: &Dialer, config: &Health) -> Result<(), String> {
+    let dialed = dialer.dial().await?;
     match &config.probe {
         Probe::Tcp => Ok(()),
         Probe::Http { method, path, host, status, body } => {
-            let host = host.clone().unwrap_or_else(|| place.authority.to_string());
+            let host = host.as_ref().unwrap_or(&dialer.authority);
             http::check(dialed, http::Question { method, path, host, status, body: body.as_deref() }).await
         }
-        Probe::Grpc { service } => grpc::check(dialed, place.authority.as_str(), service).await,
+        Probe::Grpc { service } => grpc::check(dialed, &dialer.authority, service).await,
     }
 }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::balance::{Ewma, Plan};
+use super::common::Common;
 use super::counts::Counts;
 use super::discovery;
 use super::endpoint::{Endpoint, Member, Reason};
@@ -26,6 +27,7 @@ pub(super) struct Members {
     /// The upstream's name.
     pub(super) upstream: Arc<str>,
     pub(super) config: config::Upstream,
+    pub(super) common: Arc<Common>,
     balance: Arc<Balance>,
     /// Held while members change, never on a request's path.
     current: Mutex<Current>,
@@ -82,7 +84,7 @@ impl Lane {
 
 impl Members {
     /// The endpoints that the configuration names, for workers `0..workers`.
-    pub(super) fn new(upstream: &str, config: &config::Upstream, workers: usize) -> Self {
+    pub(super) fn new(upstream: &str, config: &config::Upstream, common: &Arc<Common>, workers: usize) -> Self {
         let balance = Arc::new(config.balance.clone());
         let lane = |worker| {
             let nobody = Arc::new(Plan::new(&balance, &[], |_| true, Instant::now()));
@@ -92,6 +94,7 @@ impl Members {
         let members = Self {
             upstream: upstream.into(),
             config: config.clone(),
+            common: Arc::clone(common),
             lanes: (0..workers.max(1)).map(lane).collect(),
             balance: Arc::clone(&balance),
             current: Mutex::new(Current { members: Arc::new([]), leaving: Vec::new(), begun: false }),
@@ -144,13 +147,13 @@ impl Members {
     /// One that is there no longer gets no new requests; those that it has begun end, since they hold their slot.
     pub(super) fn replace(&self, endpoints: &[config::Endpoint], now: Instant) {
         let mut current = self.current.lock();
-        let known: HashMap<_, _> = current.members.iter().map(|m| (&m.endpoint.authority, &m.endpoint)).collect();
+        let known: HashMap<_, _> = current.members.iter().map(|m| (&*m.endpoint.address, &m.endpoint)).collect();
         let since = current.begun.then_some(now);
         let unhealthy = self.config.health.as_ref().is_some_and(|health| !health.optimistic);
         let member = |found: &config::Endpoint| Member {
-            endpoint: match known.get(&found.authority) {
+            endpoint: match known.get(&*found.address()) {
                 Some(endpoint) => Arc::clone(endpoint),
-                None => Arc::new(Endpoint::new(&found.authority, since, unhealthy)),
+                None => Arc::new(Endpoint::new(found, since, unhealthy)),
             },
             found: found.clone(),
         };
@@ -199,7 +202,13 @@ impl Members {
             let slots: HashMap<u64, &Arc<Slot>> = old.slots.iter().map(|slot| (slot.endpoint.id, slot)).collect();
             let slot = |member: &Member| match slots.get(&member.endpoint.id) {
                 Some(slot) => Arc::clone(slot),
-                None => Arc::new(Slot::new(&self.upstream, Arc::clone(&member.endpoint), &self.config, self.judges())),
+                None => Arc::new(Slot::new(
+                    &self.upstream,
+                    Arc::clone(&member.endpoint),
+                    &self.config,
+                    &self.common,
+                    self.judges(),
+                )),
             };
             let slots = members.iter().map(slot).collect();
             let balance = Arc::clone(&self.balance);

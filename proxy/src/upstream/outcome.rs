@@ -39,7 +39,8 @@ impl End {
     /// What an error says of the endpoint.
     pub(super) fn of(error: &Error) -> Self {
         match error {
-            Error::Connect { .. } | Error::ConnectTimeout { .. } => Self::NoConnection,
+            Error::Connect { .. } | Error::ConnectTimeout { .. } | Error::Tls { .. } => Self::NoConnection,
+            Error::ResponseTimeout { .. } => Self::Timeout,
             Error::Reset { .. } | Error::BadResponse { .. } => Self::Broken,
             Error::NoEndpoint { .. } | Error::RequestBody(_) => Self::Nothing,
         }

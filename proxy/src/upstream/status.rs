@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::counts::Events;
+use super::counts::EndpointEvents;
 use super::discovery::Report;
 use super::endpoint::{Member, Reason};
 use super::members::{Leaving, Members};
@@ -21,7 +21,7 @@ pub struct Status {
     /// What discovery says of itself, where there is any.
     pub discovery: Option<Report>,
     /// What happened to endpoints.
-    pub events: Events,
+    pub events: EndpointEvents,
 }
 
 /// One endpoint; numbers are sums over all workers.

@@ -26,6 +26,7 @@ use crate::http::{Body, BodyError};
 fn config(addresses: &[SocketAddr]) -> config::Upstream {
     let endpoint = |address: &SocketAddr| Endpoint {
         authority: address.to_string().parse().expect("an address is an authority"),
+        socket: None,
         labels: BTreeMap::new(),
         weight: 1,
         priority: 0,
@@ -39,12 +40,13 @@ fn config(addresses: &[SocketAddr]) -> config::Upstream {
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(60),
         idle_connections: 128,
+        sending: config::Sending::default(),
     }
 }
 
 /// A cluster for one worker.
 fn cluster(addresses: &[SocketAddr]) -> Cluster {
-    Cluster::new("users", &config(addresses), 1)
+    Cluster::new("users", &config(addresses), None, 1)
 }
 
 fn request(method: Method, body: Body) -> Box<Request<Body>> {

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Check, DAY, MILLISECOND};
+use http::uri::Authority;
+
+use super::{Check, DAY, MILLISECOND, send};
 use crate::config::model::{Backend, Endpoint, Upstream};
 use crate::config::raw::{Brief, List, RawEndpoint, RawUpstream};
 use crate::config::source::child;
+use crate::config::written::Place;
 
 impl Check<'_> {
     pub(super) fn upstreams(&mut self, raw: &BTreeMap<String, RawUpstream>) -> BTreeMap<String, Upstream> {
@@ -37,6 +40,7 @@ impl Check<'_> {
             ),
             idle_timeout: self.time(&idle, raw.idle_timeout.as_ref(), Duration::from_secs(60), MILLISECOND, DAY),
             idle_connections: self.count(&child(at, "idle-connections"), raw.idle_connections, 128, 0, 65_535),
+            sending: self.sending(at, raw),
         }
     }
 
@@ -71,12 +75,11 @@ impl Check<'_> {
             ("balance", raw.balance.is_some()),
             ("health", raw.health.is_some()),
             ("outlier-detection", raw.outlier_detection.is_some()),
-            ("protocol", raw.protocol.is_some()),
             ("connect-timeout", raw.connect_timeout.is_some()),
             ("idle-timeout", raw.idle_timeout.is_some()),
             ("idle-connections", raw.idle_connections.is_some()),
         ];
-        for (key, _) in given.iter().filter(|(_, given)| *given) {
+        for (key, _) in given.iter().chain(&send::given(raw)).filter(|(_, given)| *given) {
             self.key_error(&child(at, key), format!("`{key}` has no effect on a builtin upstream"));
         }
     }
@@ -84,15 +87,19 @@ impl Check<'_> {
     pub(super) fn endpoints(&mut self, at: &str, raw: &List<Brief<RawEndpoint>>) -> Vec<Endpoint> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for (index, endpoint) in raw.iter().enumerate() {
-            let Some(endpoint) = endpoint.as_ref().map(|endpoint| &endpoint.0) else { continue };
-            let authority = endpoint.address.0.0.clone();
-            if endpoints.iter().any(|other| other.authority == authority) {
-                self.error(&format!("{at}/{index}"), format!("{authority} is in this upstream twice"));
+            let Some(raw) = endpoint.as_ref().map(|endpoint| &endpoint.0) else { continue };
+            let (authority, socket) = match raw.address.0.clone() {
+                Place::Network(authority) => (authority, None),
+                Place::Socket(path) => (Authority::from_static("localhost"), Some(path)),
+            };
+            let endpoint = Endpoint { authority, socket, labels: raw.labels.clone(), weight: 1, priority: 0 };
+            if endpoints.iter().any(|other| other.authority == endpoint.authority && other.socket == endpoint.socket) {
+                self.error(&format!("{at}/{index}"), format!("{} is in this upstream twice", endpoint.address()));
             }
             let at = format!("{at}/{index}");
-            let weight = self.count(&child(&at, "weight"), endpoint.weight, 1, 0, 10_000) as u32;
-            let priority = self.count(&child(&at, "priority"), endpoint.priority, 0, 0, 255) as u8;
-            endpoints.push(Endpoint { authority, labels: endpoint.labels.clone(), weight, priority });
+            let weight = self.count(&child(&at, "weight"), raw.weight, 1, 0, 10_000) as u32;
+            let priority = self.count(&child(&at, "priority"), raw.priority, 0, 0, 255) as u8;
+            endpoints.push(Endpoint { weight, priority, ..endpoint });
         }
         if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.weight == 0) {
             self.error(at, "every endpoint has the weight 0, so none gets a request");

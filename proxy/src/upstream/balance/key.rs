@@ -7,6 +7,7 @@ use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Request, Response};
 
 use super::hash;
+use crate::upstream::pick::Hint;
 use crate::config::{HashKey, SameSite, SessionCookie};
 
 /// The hash of a request's key, and the cookie that the client shall get where it has none yet.
@@ -31,6 +32,12 @@ impl Key {
                 None => issue(cookie),
             },
         }
+    }
+
+    /// The hint with the key that the request has, or that was chosen for it.
+    pub(in crate::upstream) fn settle<'a, B>(key: &HashKey, request: &Request<B>, hint: Hint<'a>) -> (Hint<'a>, Self) {
+        let found = if hint.key.is_some() { Self::default() } else { Self::of(key, request, hint.client) };
+        (Hint { key: hint.key.or(found.hash), ..hint }, found)
     }
 
     /// Gives the response the cookie that the request has got.

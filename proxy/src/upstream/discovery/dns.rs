@@ -1,5 +1,6 @@
 //! Endpoints by DNS: A, AAAA and SRV records, asked again when their time is over.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -197,7 +198,7 @@ async fn ask(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<L
 
 fn endpoint(ip: IpAddr, port: u16, weight: u32, priority: u8) -> Option<Endpoint> {
     let authority = Authority::try_from(std::net::SocketAddr::new(ip, port).to_string()).ok()?;
-    Some(Endpoint { authority, labels: Default::default(), weight, priority })
+    Some(Endpoint { authority, socket: None, labels: BTreeMap::new(), weight, priority })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const MAX_BODY: usize = 64 << 10;
 pub(super) struct Question<'a> {
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
-    pub(super) host: String,
+    pub(super) host: &'a str,
     pub(super) status: &'a [RangeInclusive<u16>],
     pub(super) body: Option<&'a str>,
 }
@@ -50,7 +50,7 @@ fn request(question: &Question<'_>, http2: bool) -> Result<Request<Empty<Bytes>>
     let headers = request.headers_mut();
     headers.insert(USER_AGENT, HeaderValue::from_static("gofe-health"));
     if !http2 {
-        headers.insert(HOST, HeaderValue::from_str(&question.host).map_err(|error| error.to_string())?);
+        headers.insert(HOST, HeaderValue::from_str(question.host).map_err(|error| error.to_string())?);
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(request)
@@ -65,7 +65,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let io = TokioIo::new(dialed.stream);
+    let io = TokioIo::new(dialed.wire);
     let mut tasks = JoinSet::new();
     let broken = |error: hyper::Error| format!("the connection broke off: {error}");
     let response = if dialed.http2 {

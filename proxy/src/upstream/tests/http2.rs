@@ -38,7 +38,7 @@ where
 fn http2(peer: &Peer) -> Cluster {
     let mut config = config(&[peer.address]);
     config.protocol = Protocol::Http2;
-    Cluster::new("users", &config, 1)
+    Cluster::new("users", &config, None, 1)
 }
 
 #[tokio::test]
