@@ -4,7 +4,8 @@ pub mod log;
 mod metrics;
 mod output;
 
-pub use metrics::{EndpointCounts, 
-    Custom, CustomError, Exposition, Metrics, PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics,
+pub use metrics::{
+    Custom, CustomError, EndpointCounts, Exposition, Metrics, PluginMetrics, PluginTotals, RouteMetrics,
+    UpstreamMetrics,
 };
 pub use output::{Output, Outputs};

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{self, ChangeError, Changed, ConfigView, DiscoveryView, EndpointView, HistoryView, PluginView, UpstreamView};
+use crate::admin::{
+    self, ChangeError, Changed, ConfigView, DiscoveryView, EndpointView, HistoryView, PluginView, UpstreamView,
+};
 use crate::chain::Filter;
 use crate::config::{PluginSource, Protocol};
 use crate::reload::{Reloader, Trigger};

@@ -19,8 +19,8 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub(super) use balance::as_subset;
 pub use balance::{
-    Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite, Sample,
-    SessionCookie, SuccessRate,
+    Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
+    Sample, SessionCookie, SuccessRate,
 };
 pub use send::{
     Adaptive, Breaker, Condition, Hedge, Priority, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits, Sending,

@@ -248,7 +248,8 @@ mod send;
 mod tls;
 
 pub(super) use balance::{
-    RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey, RawOutliers,
+    RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
+    RawOutliers,
 };
 pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};

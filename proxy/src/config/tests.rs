@@ -35,7 +35,7 @@ fn the_design_example_is_read() {
     assert_eq!(tenant.limits.time, Duration::from_millis(5));
     assert_eq!(tenant.limits.memory, 16 << 20);
     assert_eq!(config.routes[0].name, "/api/**");
-    assert_eq!(config.upstreams["users"].balance, Balance::LeastRequest);
+    assert_eq!(config.upstreams["users"].balance.policy, Policy::LeastRequest);
 }
 
 /// Each `x.yaml` in `tests/config` beside its `x.err`: all that gofe says about it, nothing where it is right.
@@ -160,7 +160,7 @@ fn routes_and_upstreams_have_their_effect() {
     let Backend::Endpoints(endpoints) = &users.backend else { panic!("endpoints") };
     assert_eq!(endpoints[1].authority, "users.internal:9000");
     assert_eq!(endpoints[1].labels["version"], "v2");
-    assert_eq!((users.balance, users.protocol), (Balance::LeastRequest, Protocol::Http2));
+    assert_eq!((&users.balance.policy, users.protocol), (&Policy::LeastRequest, Protocol::Http2));
     assert_eq!((users.connect_timeout, users.idle_timeout), (Duration::from_secs(1), Duration::from_secs(30)));
     assert_eq!(users.idle_connections, 16);
     assert_eq!(config.upstreams["echo"].backend, Backend::Echo);

@@ -386,6 +386,6 @@ mod balance;
 mod send;
 mod tls;
 
-pub(super) use balance::{Initial, Percent, PolicyName, StatusRange};
+pub(super) use balance::{Initial, Percent, PolicyName, StatusRange, WithPort};
 pub(super) use send::{LocalAddress, Place, ServerName, Share};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

@@ -106,8 +106,7 @@ impl Plan {
 
 impl Level {
     fn new(balance: &Balance, members: &[Member], places: &[usize], until: u64, now: Instant) -> Self {
-        let seats: Box<[Seat]> =
-            places.iter().map(|at| Seat { at: *at, weight: members[*at].found.weight }).collect();
+        let seats: Box<[Seat]> = places.iter().map(|at| Seat { at: *at, weight: members[*at].found.weight }).collect();
         let names = || seats.iter().map(|seat| (&*members[seat.at].endpoint.address, seat.weight));
         let table = match &balance.policy {
             Policy::RingHash { size, .. } => Some(Table::Ring(Ring::new(names(), *size))),
@@ -115,9 +114,9 @@ impl Level {
             _ => None,
         };
         let differ = seats.iter().any(|seat| seat.weight != seats[0].weight);
-        let warm = balance.slow_start.and_then(|window| {
-            Warm::new(window, seats.iter().map(|seat| members[seat.at].endpoint.well_since()), now)
-        });
+        let warm = balance
+            .slow_start
+            .and_then(|window| Warm::new(window, seats.iter().map(|seat| members[seat.at].endpoint.well_since()), now));
         Self {
             until,
             cumulative: differ.then(|| Cumulative::new(seats.iter().map(|seat| seat.weight))),

@@ -7,15 +7,15 @@
 mod detector;
 mod statistics;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::members::Members;
 use super::endpoint::Reason;
+use super::members::Members;
 use super::outcome::{End, Outcome};
 use crate::config::Outliers;
 pub(super) use detector::{Cause, Detector, Event};

@@ -47,11 +47,7 @@ impl View {
 
     /// The endpoint for a request.
     pub(super) fn choose(&self, wanted: &Wanted<'_>) -> Option<&Arc<Slot>> {
-        let at = if wanted.hint.subset.is_empty() {
-            self.all.choose(&self.slots, wanted)
-        } else {
-            self.among(wanted)
-        };
+        let at = if wanted.hint.subset.is_empty() { self.all.choose(&self.slots, wanted) } else { self.among(wanted) };
         Some(&self.slots[at?])
     }
 

@@ -25,13 +25,7 @@ pub struct Balance {
 
 impl Default for Balance {
     fn default() -> Self {
-        Self {
-            policy: Policy::RoundRobin,
-            slow_start: None,
-            zone: None,
-            panic_threshold: 50,
-            fallback: Fallback::None,
-        }
+        Self { policy: Policy::RoundRobin, slow_start: None, zone: None, panic_threshold: 50, fallback: Fallback::None }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Brief, List, Main, RawEndpoint};
 use crate::config::model::{Records, SameSite};
-use crate::config::written::{As, FieldName, FilePath, Initial, Percent, PolicyName, Server, StatusRange, Time};
+use crate::config::written::{As, FieldName, FilePath, Initial, Percent, PolicyName, StatusRange, Time, WithPort};
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
@@ -198,8 +198,9 @@ impl Main for RawCookie {
 }
 
 impl Main for RawDns {
-    type Value = As<Server>;
-    const WHAT: &'static str = "a name and a port as in `users.internal:8080`, or a map as in `{ name: …, records: srv }`";
+    type Value = As<WithPort>;
+    const WHAT: &'static str =
+        "a name and a port as in `users.internal:8080`, or a map as in `{ name: …, records: srv }`";
 
     fn from_main(server: Self::Value) -> Self {
         let authority = server.0.0;

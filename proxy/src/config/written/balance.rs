@@ -3,7 +3,9 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::{Plain, Written, one_of};
+use http::uri::Authority;
+
+use super::{Plain, Written, authority, one_of};
 use crate::config::model::{Records, SameSite};
 
 /// A whole percentage from 0 to 100, as in `50%`.
@@ -48,6 +50,22 @@ impl Written for StatusRange {
         match plain {
             Plain::Number(number @ 100..=599) => u16::try_from(number).ok().map(|status| Self(status..=status)),
             _ => None,
+        }
+    }
+}
+
+/// A name to look up, with the port of what it names.
+#[derive(Debug, Clone)]
+pub(in crate::config) struct WithPort(pub(in crate::config) Authority);
+
+impl Written for WithPort {
+    const WHAT: &'static str = "a name and a port, as in `users.internal:8080`";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let authority = authority(text)?;
+        match authority.port_u16() {
+            Some(1..) => Ok(Self(authority)),
+            _ => Err(format!("`{text}` has no port\nwrite name and port, as in `users.internal:8080`")),
         }
     }
 }

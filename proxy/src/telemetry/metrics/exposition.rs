@@ -8,8 +8,8 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
 
 use super::State;
-use super::series::EndpointCounts;
 use super::cells::{BOUNDS, BUCKETS, Distribution};
+use super::series::EndpointCounts;
 
 /// The dialect of `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,9 +199,9 @@ impl State {
         }
         let help = "From the choice of an endpoint to the response's headers or the failure.";
         let mut durations = family(encoder, "gofe_upstream_duration_seconds", Histogram, help)?;
-        upstreams
-            .iter()
-            .try_for_each(|(name, upstream)| durations.histogram(&[("upstream", name.as_str())], &upstream.durations()))?;
+        upstreams.iter().try_for_each(|(name, upstream)| {
+            durations.histogram(&[("upstream", name.as_str())], &upstream.durations())
+        })?;
         let counts: Vec<_> = upstreams.iter().map(|(name, upstream)| (name.as_str(), upstream.endpoints())).collect();
         encode_endpoints(encoder, &counts)
     }

@@ -7,8 +7,8 @@ use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Request, Response};
 
 use super::hash;
-use crate::upstream::pick::Hint;
 use crate::config::{HashKey, SameSite, SessionCookie};
+use crate::upstream::pick::Hint;
 
 /// The hash of a request's key, and the cookie that the client shall get where it has none yet.
 #[derive(Debug, Default)]

@@ -17,11 +17,7 @@ pub(super) struct Warm {
 
 impl Warm {
     /// None where everybody is warm. `since` says when each began; those without were there from the start.
-    pub(super) fn new(
-        window: Duration,
-        since: impl Iterator<Item = Option<Instant>>,
-        now: Instant,
-    ) -> Option<Self> {
+    pub(super) fn new(window: Duration, since: impl Iterator<Item = Option<Instant>>, now: Instant) -> Option<Self> {
         let since: Box<[_]> = since.collect();
         let until = since.iter().flatten().max().map(|last| *last + window)?;
         (until > now).then(|| Self { window, since, until, goes_on: AtomicBool::new(true) })

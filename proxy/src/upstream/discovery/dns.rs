@@ -86,9 +86,7 @@ impl Dns {
             Records::Srv => self.services(&resolver).await?,
             Records::A => self.addresses(&resolver, &self.config.name, &[RecordType::A]).await?,
             Records::Aaaa => self.addresses(&resolver, &self.config.name, &[RecordType::AAAA]).await?,
-            Records::Ip => {
-                self.addresses(&resolver, &self.config.name, &[RecordType::A, RecordType::AAAA]).await?
-            }
+            Records::Ip => self.addresses(&resolver, &self.config.name, &[RecordType::A, RecordType::AAAA]).await?,
         };
         if endpoints.is_empty() {
             return Err(format!("{} resolves to nothing", self.config.name));

@@ -1,13 +1,13 @@
 //! Checks by the gRPC health checking protocol (grpc.health.v1).
 
+use ::http::header::{CONTENT_TYPE, HeaderName, TE, USER_AGENT};
+use ::http::{HeaderMap, HeaderValue, Method, Request};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderName, TE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use prost::Message;
 
 use super::dial::Dialed;
-use super::http;
+use super::http as exchange;
 
 const MAX_BODY: usize = 4 << 10;
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -52,7 +52,7 @@ pub(super) async fn check(dialed: Dialed, authority: &str, service: &str) -> Res
         .header(USER_AGENT, HeaderValue::from_static("gofe-health"))
         .body(Full::new(frame.freeze()))
         .map_err(|error| error.to_string())?;
-    let (response, _driver) = http::send(dialed, request).await?;
+    let (response, _driver) = exchange::send(dialed, request).await?;
     if response.status() != 200 {
         return Err(format!("the status is {}", response.status().as_u16()));
     }
@@ -83,7 +83,9 @@ fn judge(mut frame: Bytes) -> Result<(), String> {
     let answer = HealthCheckResponse::decode(frame).map_err(|error| error.to_string())?;
     match answer.status() {
         ServingStatus::Serving => Ok(()),
-        other => Err(format!("the service is {}", other.as_str_name())),
+        ServingStatus::Unknown => Err("the service is UNKNOWN".to_owned()),
+        ServingStatus::NotServing => Err("the service is NOT_SERVING".to_owned()),
+        ServingStatus::ServiceUnknown => Err("the service is SERVICE_UNKNOWN".to_owned()),
     }
 }
 

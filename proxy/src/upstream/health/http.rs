@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use ::http::header::{CONNECTION, HOST, USER_AGENT};
+use ::http::{HeaderValue, Method, Request, Response, Uri, Version};
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
@@ -35,8 +35,10 @@ pub(super) async fn check(dialed: Dialed, question: Question<'_>) -> Result<(), 
     }
     let Some(wanted) = question.body else { return Ok(()) };
     match Limited::new(response.into_body(), MAX_BODY).collect().await {
-        Ok(body) if memchr::memmem::find(&body.to_bytes(), wanted.as_bytes()).is_some() => Ok(()),
-        Ok(_) => Err("the body does not have the expected text".to_owned()),
+        Ok(body) => match memchr::memmem::find(&body.to_bytes(), wanted.as_bytes()) {
+            Some(_) => Ok(()),
+            None => Err("the body does not have the expected text".to_owned()),
+        },
         Err(error) if error.is::<LengthLimitError>() => Err(format!("the body is longer than {MAX_BODY} bytes")),
         Err(error) => Err(format!("the body broke off: {error}")),
     }
