@@ -109,7 +109,7 @@ impl Level {
         let seats: Box<[Seat]> = places.iter().map(|at| Seat { at: *at, weight: members[*at].found.weight }).collect();
         let names = || seats.iter().map(|seat| (&*members[seat.at].endpoint.address, seat.weight));
         let table = match &balance.policy {
-            Policy::RingHash { size, .. } => Some(Table::Ring(Ring::new(names(), *size))),
+            Policy::RingHash { points, .. } => Some(Table::Ring(Ring::new(names(), *points))),
             Policy::Maglev { size, .. } => Some(Table::Maglev(Maglev::new(names(), *size))),
             _ => None,
         };

@@ -58,7 +58,7 @@ impl Check<'_> {
         let hashes = matches!(name, PolicyName::RingHash | PolicyName::Maglev);
         let given = [
             ("key", raw.key.is_some(), hashes),
-            ("ring-size", raw.ring_size.is_some(), name == PolicyName::RingHash),
+            ("points", raw.points.is_some(), name == PolicyName::RingHash),
             ("table-size", raw.table_size.is_some(), name == PolicyName::Maglev),
             ("decay", raw.decay.is_some(), name == PolicyName::PeakEwma),
         ];
@@ -76,8 +76,8 @@ impl Check<'_> {
                 Policy::PeakEwma { decay }
             }
             PolicyName::RingHash => {
-                let size = self.count(&child(at, "ring-size"), raw.ring_size, 16_384, 1_024, 1 << 20);
-                Policy::RingHash { key, size }
+                let points = self.count(&child(at, "points"), raw.points, 256, 16, 1_024);
+                Policy::RingHash { key, points }
             }
             PolicyName::Maglev => {
                 let at = child(at, "table-size");

@@ -48,8 +48,8 @@ pub enum Policy {
     RingHash {
         /// What is hashed.
         key: HashKey,
-        /// Points on the ring. Default 16,384.
-        size: usize,
+        /// Points of an endpoint of mean weight. Default 256.
+        points: usize,
     },
     /// A lookup table in which each endpoint has its share (Maglev, NSDI 2016).
     Maglev {

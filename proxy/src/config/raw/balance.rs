@@ -18,7 +18,7 @@ use crate::config::written::{As, FieldName, FilePath, Initial, Percent, PolicyNa
 pub(in crate::config) struct RawBalance {
     pub(in crate::config) policy: Option<As<PolicyName>>,
     pub(in crate::config) key: Option<RawKey>,
-    pub(in crate::config) ring_size: Option<u64>,
+    pub(in crate::config) points: Option<u64>,
     pub(in crate::config) table_size: Option<u64>,
     pub(in crate::config) decay: Option<As<Time>>,
     pub(in crate::config) slow_start: Option<As<Time>>,
@@ -177,7 +177,7 @@ impl Main for RawBalance {
         Self {
             policy: Some(policy),
             key: None,
-            ring_size: None,
+            points: None,
             table_size: None,
             decay: None,
             slow_start: None,

@@ -9,22 +9,24 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// A ring with about `size` points, for each endpoint as many as its weight says, and at least one. Points come
-    /// from the endpoint's address alone, so that they are the same in every gofe.
-    pub(super) fn new<'a>(endpoints: impl Iterator<Item = (&'a str, u32)>, size: usize) -> Self {
+    /// A ring on which an endpoint of mean weight has about so many points. Points come from the endpoint's address
+    /// alone, so that they are the same in every gofe; and their number hardly depends on the other endpoints, so that
+    /// nobody gets new points, and with them keys, because another has left.
+    pub(super) fn new<'a>(endpoints: impl Iterator<Item = (&'a str, u32)>, points: usize) -> Self {
         let endpoints: Vec<_> = endpoints.collect();
         let all: u64 = endpoints.iter().map(|(_, weight)| u64::from(*weight)).sum();
-        let mut points = Vec::with_capacity(size);
+        let mean = (all / endpoints.len().max(1) as u64).max(1).next_power_of_two();
+        let mut ring = Vec::with_capacity(2 * points * endpoints.len());
         for (seat, (address, weight)) in endpoints.iter().enumerate() {
-            let share = size as u64 * u64::from(*weight) / all.max(1);
+            let share = points as u64 * u64::from(*weight) / mean;
             let mut point = super::hash(address.as_bytes());
             for _ in 0..share.max(1) {
-                points.push((point, seat as u32));
+                ring.push((point, seat as u32));
                 point = dice::mix(point.wrapping_add(0x9e37_79b9_7f4a_7c15));
             }
         }
-        points.sort_unstable();
-        Self { points: points.into() }
+        ring.sort_unstable();
+        Self { points: ring.into() }
     }
 
     /// The seat of a key.

@@ -19,7 +19,7 @@ fn equal(names: &[String]) -> impl Iterator<Item = (&str, u32)> {
 type Find = Box<dyn Fn(u64) -> String>;
 
 fn ring(names: Vec<String>) -> Find {
-    let ring = Ring::new(equal(&names), 16_384);
+    let ring = Ring::new(equal(&names), 256);
     Box::new(move |key| names[ring.find(key)].clone())
 }
 
@@ -68,7 +68,7 @@ fn few_keys_move_when_an_endpoint_is_lost() {
 fn a_table_knows_weights() {
     let names = names(3);
     let weighted = || names.iter().map(String::as_str).zip([1, 2, 5]);
-    let (ring, maglev) = (Ring::new(weighted(), 16_384), Maglev::new(weighted(), 65_537));
+    let (ring, maglev) = (Ring::new(weighted(), 4_096), Maglev::new(weighted(), 65_537));
     let mut shares = [[0.0; 3]; 2];
     for key in (0..80_000).map(mix) {
         shares[0][ring.find(key)] += 1.0 / 10_000.0;
