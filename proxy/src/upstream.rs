@@ -4,32 +4,44 @@
 //! Nothing here is shared between workers on a request's path: each has its own connections, its own counters and
 //! its own turn in the balancing, for each endpoint one [slot](slot::Slot).
 
+mod adaptive;
 mod auto;
 mod balance;
+mod breaker;
+mod budget;
 mod cluster;
 mod common;
 mod connect;
+mod connections;
 mod echo;
 mod endpoint;
 mod error;
+mod held;
 mod http1;
 mod http2;
 mod idle;
+mod judge;
 mod members;
 mod message;
 pub mod outbound;
 mod outcome;
 mod pick;
 mod proxy_header;
+mod replay;
 mod slot;
+mod trial;
+mod tries;
 mod upload;
 mod view;
+mod window;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
+pub use breaker::State as BreakerState;
 pub use cluster::{Call, Cluster, EndpointStatus, Sent};
+pub use common::Events;
 pub use error::Error;
 pub use pick::Hint;
 pub use proxy_header::Ends;

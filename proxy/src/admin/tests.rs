@@ -76,9 +76,19 @@ impl Control for Fake {
             address: "127.0.0.1:9000".to_owned(),
             labels: BTreeMap::from([("version".to_owned(), "v2".to_owned())]),
             active: 4,
+            circuit_breaker: None,
         };
         let (balance, protocol) = ("round-robin", "http1");
-        vec![UpstreamView { name: "users".to_owned(), balance, protocol, endpoints: vec![endpoint] }]
+        vec![UpstreamView {
+            name: "users".to_owned(),
+            balance,
+            protocol,
+            circuit_breaker: None,
+            circuit_breaker_opened: None,
+            requests: None,
+            concurrency_limit: None,
+            endpoints: vec![endpoint],
+        }]
     }
 
     fn history(&self) -> Vec<HistoryView> {

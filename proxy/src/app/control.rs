@@ -11,6 +11,7 @@ use crate::config::{Backend, Balance, PluginSource, Protocol};
 use crate::reload::{Reloader, Trigger};
 use crate::snapshot::{PluginEntry, PluginState};
 use crate::telemetry::Exposition;
+use crate::upstream::BreakerState;
 use crate::wasm::Plugin;
 
 /// The admin API's view of gofe.
@@ -105,6 +106,7 @@ impl admin::Control for Control {
                 address: endpoint.address.to_string(),
                 labels: endpoint.labels.clone(),
                 active: endpoint.in_flight as u64,
+                circuit_breaker: endpoint.breaker.map(BreakerState::word),
             });
             Some(UpstreamView {
                 name: name.clone(),
@@ -117,6 +119,10 @@ impl admin::Control for Control {
                     Protocol::Http2 => "http2",
                     Protocol::Auto => "auto",
                 },
+                circuit_breaker: cluster.breaker().map(|(state, _)| state.word()),
+                circuit_breaker_opened: cluster.breaker().map(|(_, opened)| opened),
+                requests: cluster.load().0,
+                concurrency_limit: cluster.load().1,
                 endpoints: endpoints.collect(),
             })
         };

@@ -1,10 +1,12 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
 mod listeners;
+mod matches;
 mod names;
 mod plugins;
 mod routes;
 mod send;
+mod shadowed;
 mod upstreams;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use super::breaker::{Breaker, Changed, State};
 use super::budget::Budget;
 use super::connect::Tls;
 use super::connections::Connections;
-use crate::config::{self, Priority, Sending};
+use crate::config::{self, Importance, Sending};
 use crate::net::ClientTls;
 use crate::telemetry::UpstreamMetrics;
 
@@ -84,21 +84,16 @@ impl Common {
     }
 
     /// Lets one more request in, where there are limits on them.
-    pub(super) fn enter(
-        self: &Arc<Self>,
-        priority: Priority,
-        events: Events<'_>,
-        begun: Instant,
-    ) -> Result<Option<Ticket>, Error> {
+    pub(super) fn enter(self: &Arc<Self>, importance: Importance, events: Events<'_>) -> Result<Option<Ticket>, Error> {
         let most = self.sending.limits.requests;
         if most.is_none() && self.limiter.is_none() {
             return Ok(None);
         }
         let before = self.requests.fetch_add(1, Relaxed);
-        let ticket = Ticket { common: Arc::clone(self), begun };
+        let ticket = Ticket { common: Arc::clone(self), begun: Instant::now() };
         let limit = if most.is_some_and(|most| before >= most) {
             "requests"
-        } else if self.limiter.as_ref().is_some_and(|limiter| !limiter.fits(before, priority)) {
+        } else if self.limiter.as_ref().is_some_and(|limiter| !limiter.fits(before, importance)) {
             "adaptive-concurrency"
         } else {
             return Ok(Some(ticket));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::uri::Authority;
 
+use super::breaker::Breaker;
 use crate::config;
 
 /// One endpoint, for as long as the upstream has it. What changes in it is rare: a state, never a count.
@@ -19,17 +20,20 @@ pub(super) struct Endpoint {
     pub(super) socket: Option<PathBuf>,
     /// Host and port, or the socket, in text.
     pub(super) address: Arc<str>,
+    /// Whether anything is sent to it.
+    pub(super) breaker: Option<Arc<Breaker>>,
 }
 
 impl Endpoint {
     /// An endpoint that the upstream did not have before.
-    pub(super) fn new(found: &config::Endpoint) -> Self {
+    pub(super) fn new(found: &config::Endpoint, sending: &config::Sending) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Relaxed),
             authority: found.authority.clone(),
             socket: found.socket.clone(),
             address: found.address().into(),
+            breaker: sending.endpoint_breaker.as_ref().map(|config| Arc::new(Breaker::new(config))),
         }
     }
 }

@@ -83,7 +83,7 @@ impl Members {
         let member = |found: &config::Endpoint| Member {
             endpoint: match known.get(&*found.address()) {
                 Some(endpoint) => Arc::clone(endpoint),
-                None => Arc::new(Endpoint::new(found)),
+                None => Arc::new(Endpoint::new(found, &self.config.sending)),
             },
             found: found.clone(),
         };

@@ -76,6 +76,7 @@ impl RouteMetrics {
 pub struct UpstreamMetrics {
     cells: PerWorker<UpstreamCell>,
     failures: Words,
+    events: Words,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +87,17 @@ struct UpstreamCell {
 
 impl UpstreamMetrics {
     pub(super) fn new(workers: usize) -> Self {
-        Self { cells: PerWorker::new(workers), failures: Words::new(workers) }
+        Self { cells: PerWorker::new(workers), failures: Words::new(workers), events: Words::new(workers) }
+    }
+
+    /// Something happened that operators want to know of: a repeated try, a breaker that opens, a limit that is reached.
+    pub fn event(&self, worker: usize, event: &'static str) {
+        self.events.add(worker, event);
+    }
+
+    /// Events by their words.
+    pub(super) fn events(&self) -> Vec<(&'static str, u64)> {
+        self.events.totals()
     }
 
     /// A try brought a response. `duration` runs from the choice of an endpoint to the response's headers.
