@@ -355,7 +355,9 @@ fn the_reference_has_every_key() {
         "qqqqqqqq: 1\nlisteners: [{map}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
          {{ tls: {{ certificates: [{map}], client-certificates: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
-         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }} }}"
+         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
+         c: {{ tls: {map}, retry: {map}, retry-budget: {map}, hedge: {map}, circuit-breaker: {map}, limits: {map}, \
+         adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }} }}"
     );
     let (reference, mut count) = (reference(), 0);
     for diagnostic in &parse("keys.yaml", &text).expect_err("unknown keys") {
@@ -366,5 +368,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 21, "a structure is not in this test");
+    assert_eq!(count, 30, "a structure is not in this test");
 }
