@@ -74,6 +74,8 @@ pub struct Route {
     pub timeout: Duration,
     /// The most bytes of a request's body.
     pub body_size: u64,
+    /// How its requests are sent.
+    pub sending: crate::config::RouteSending,
     /// What is counted.
     pub metrics: Arc<RouteMetrics>,
 }

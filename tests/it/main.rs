@@ -14,6 +14,8 @@ mod guests;
 mod harness;
 mod hostile;
 mod plugins;
+mod resilience;
+mod send;
 mod smoke;
 mod swap;
 mod tls;

@@ -100,6 +100,18 @@ pub struct UpstreamView {
     pub balance: &'static str,
     /// The protocol, in the words of the configuration.
     pub protocol: &'static str,
+    /// What its circuit breaker does; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<&'static str>,
+    /// How often that has opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker_opened: Option<u64>,
+    /// Requests in progress; absent where there is no limit on them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<usize>,
+    /// What adaptive concurrency allows of them now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency_limit: Option<u32>,
     /// How the last search for endpoints went, where they are discovered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<DiscoveryView>,
@@ -145,6 +157,9 @@ pub struct EndpointView {
     pub total: u64,
     /// Those that got no response, and responses that broke off.
     pub failures: u64,
+    /// What its circuit breaker does; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<&'static str>,
 }
 
 /// One configuration of the past, or the one that serves.

@@ -84,9 +84,20 @@ impl Control for Fake {
             active: 4,
             total: 9,
             failures: 1,
+            circuit_breaker: None,
         };
         let (balance, protocol) = ("round-robin", "http1");
-        vec![UpstreamView { name: "users".to_owned(), balance, protocol, discovery: None, endpoints: vec![endpoint] }]
+        vec![UpstreamView {
+            name: "users".to_owned(),
+            balance,
+            protocol,
+            circuit_breaker: None,
+            circuit_breaker_opened: None,
+            requests: None,
+            concurrency_limit: None,
+            discovery: None,
+            endpoints: vec![endpoint],
+        }]
     }
 
     fn history(&self) -> Vec<HistoryView> {

@@ -13,7 +13,7 @@ use crate::config::{PluginSource, Protocol};
 use crate::reload::{Reloader, Trigger};
 use crate::snapshot::{PluginEntry, PluginState};
 use crate::telemetry::{EndpointCounts, Exposition};
-use crate::upstream::{Health, Status};
+use crate::upstream::{BreakerState, Health, Status};
 use crate::wasm::Plugin;
 
 /// The admin API's view of gofe.
@@ -113,6 +113,7 @@ impl admin::Control for Control {
                 active: endpoint.in_flight as u64,
                 total: endpoint.total,
                 failures: endpoint.failures,
+                circuit_breaker: endpoint.breaker.map(BreakerState::word),
             });
             Some(UpstreamView {
                 name: name.clone(),
@@ -122,6 +123,10 @@ impl admin::Control for Control {
                     Protocol::Http2 => "http2",
                     Protocol::Auto => "auto",
                 },
+                circuit_breaker: cluster.breaker().map(|(state, _)| state.word()),
+                circuit_breaker_opened: cluster.breaker().map(|(_, opened)| opened),
+                requests: cluster.load().0,
+                concurrency_limit: cluster.load().1,
                 discovery: status
                     .discovery
                     .map(|report| DiscoveryView { found_at: report.found_at, error: report.error }),

@@ -3,10 +3,12 @@
 mod balance;
 mod discovery;
 mod listeners;
+mod matches;
 mod names;
 mod plugins;
 mod routes;
 mod send;
+mod shadowed;
 mod upstreams;
 
 use std::collections::BTreeMap;

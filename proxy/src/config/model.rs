@@ -5,26 +5,27 @@
 //! the place of a value by its JSON pointer.
 
 mod balance;
+mod matching;
 mod send;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub(super) use balance::as_subset;
 pub use balance::{
     Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
     Sample, SessionCookie, SuccessRate,
 };
+pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use send::{
-    Adaptive, Breaker, Condition, Hedge, Priority, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits, Sending,
-    UpstreamTls, VerifyServer, Window,
+    Adaptive, Breaker, Condition, Hedge, Importance, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits,
+    Sending, UpstreamTls, VerifyServer, Window,
 };
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
@@ -244,6 +245,8 @@ pub enum Output {
 pub struct Route {
     /// The name in logs, metrics and plugins: the file's `name`, or the path pattern.
     pub name: String,
+    /// Of routes that would take a request, those with the highest priority are looked at first. Default 0.
+    pub priority: i16,
     /// Which requests it takes.
     pub matches: Match,
     /// The name of the chain; absent for none.
@@ -256,46 +259,6 @@ pub struct Route {
     pub body_size: Option<u64>,
     /// How its requests are sent.
     pub sending: RouteSending,
-}
-
-/// Which requests a route takes: all that is named must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Match {
-    /// Hosts without port, in lower case; empty for every host.
-    pub hosts: Vec<HostPattern>,
-    /// The path.
-    pub path: PathPattern,
-    /// Methods; empty for every method.
-    pub methods: Vec<Method>,
-    /// Header fields that must be there.
-    pub headers: Vec<HeaderMatch>,
-}
-
-/// A host in a match.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HostPattern {
-    /// This host.
-    Exact(String),
-    /// `*.example.com`: any name below `example.com`; here without the `*.`.
-    Suffix(String),
-}
-
-/// A path in a match.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PathPattern {
-    /// `/a/b`: this path.
-    Exact(String),
-    /// `/a/**`: `/a` and everything below it, here `/a`; `/**` is here the empty string.
-    Prefix(String),
-}
-
-/// A header field in a match.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderMatch {
-    /// The field's name.
-    pub name: HeaderName,
-    /// The value it must have; any where there is none.
-    pub value: Option<HeaderValue>,
 }
 
 /// What answers a route's requests.
@@ -381,31 +344,6 @@ impl Endpoint {
         match &self.socket {
             Some(path) => format!("unix:{}", path.display()),
             None => self.authority.to_string(),
-        }
-    }
-}
-
-impl Match {
-    /// How many conditions there are besides host and path: of two routes with the same, the one with more goes first.
-    pub fn conditions(&self) -> usize {
-        usize::from(!self.methods.is_empty()) + self.headers.len()
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(host) => f.write_str(host),
-            Self::Suffix(suffix) => write!(f, "*.{suffix}"),
-        }
-    }
-}
-
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(path) => f.write_str(path),
-            Self::Prefix(prefix) => write!(f, "{prefix}/**"),
         }
     }
 }

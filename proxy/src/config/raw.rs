@@ -5,17 +5,15 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 
-use http::Method;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, de};
 use serde_json::Value;
 
 use super::model::{
-    Backend, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Priority, Protocol,
-    ProxyVersion,
+    Backend, Importance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol, ProxyVersion,
 };
-use super::written::{As, Callee, Digest, LocalAddress, Place, Size, Status, Time, Wanted};
+use super::written::{As, Callee, Digest, LocalAddress, Place, Size, Status, Time};
 
 /// A list; a hole is an item that was wrong and has been reported.
 pub(super) type List<T> = Vec<Option<T>>;
@@ -130,6 +128,7 @@ pub(super) struct RawHttp {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRoute {
     pub(super) name: Option<String>,
+    pub(super) priority: Option<i64>,
     #[serde(default, rename = "match")]
     pub(super) matches: RawMatch,
     pub(super) chain: Option<String>,
@@ -139,17 +138,7 @@ pub(super) struct RawRoute {
     pub(super) body_size: Option<As<Size>>,
     pub(super) retry: Option<RawRetry>,
     pub(super) hedge: Option<RawHedge>,
-    pub(super) priority: Option<As<Priority>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(super) struct RawMatch {
-    pub(super) path: Option<As<PathPattern>>,
-    pub(super) host: Option<As<HostPattern>>,
-    pub(super) hosts: List<As<HostPattern>>,
-    pub(super) methods: List<As<Method>>,
-    pub(super) headers: BTreeMap<String, As<Wanted>>,
+    pub(super) importance: Option<As<Importance>>,
 }
 
 #[derive(Deserialize)]
@@ -238,12 +227,15 @@ maps_only! {
     RawHttp, "a map, as in `{ hosts: [users.internal:8080] }`";
     RawRoute, "a map, as in `{ match: { path: /api/** }, upstream: users }`";
     RawMatch, "a map, as in `{ path: /api/** }`";
+    RawPath, "a map, as in `{ regex: '/users/[0-9]+' }`";
+    RawValue, "a map, as in `{ prefix: v2 }`";
     RawRespond, "a map, as in `{ status: 404 }`";
     RawUpstream, "a map, as in `{ endpoints: [127.0.0.1:9000] }`";
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
 mod balance;
+mod matching;
 mod send;
 mod tls;
 
@@ -251,6 +243,7 @@ pub(super) use balance::{
     RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
     RawOutliers,
 };
+pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
 
@@ -304,6 +297,10 @@ impl<'de, T: Main> Visitor<'de> for BriefVisitor<T> {
 
     fn visit_bool<E: Error>(self, on: bool) -> Result<Self::Value, E> {
         T::from_switch(on).map(Brief).ok_or_else(|| E::invalid_type(Unexpected::Bool(on), &self))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        T::from_switch(true).map(Brief).ok_or_else(|| E::invalid_type(Unexpected::Unit, &self))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {

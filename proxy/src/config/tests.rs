@@ -144,14 +144,25 @@ fn a_private_key_in_the_place_of_its_file_is_not_shown() {
 #[test]
 fn routes_and_upstreams_have_their_effect() {
     let config = loaded(&golden("complete.yaml")).config;
-    let [api, exact, rest] = &config.routes[..] else { panic!("three routes") };
+    let [api, exact, template, regex, rest] = &config.routes[..] else { panic!("five routes") };
     assert_eq!([&*api.name, &*exact.name, &*rest.name], ["api", "/exact", "/**"]);
     assert_eq!(api.matches.path, PathPattern::Prefix("/api".into()));
     let hosts = [HostPattern::Exact("example.com".into()), HostPattern::Suffix("example.com".into())];
     assert_eq!(api.matches.hosts, hosts);
     assert_eq!(api.matches.methods, ["GET", "POST"]);
-    let headers: Vec<_> = api.matches.headers.iter().map(|h| (h.name.as_str(), h.value.is_some())).collect();
-    assert_eq!(headers, [("x-a", true), ("x-b", false), ("x-c", false), ("x-d", false)]);
+    assert_eq!(api.priority, 10);
+    let headers: Vec<_> = api.matches.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(headers, ["x-a", "x-b", "x-c", "x-d", "x-e", "x-f"]);
+    let values: Vec<_> = api.matches.headers.iter().map(|(_, value)| value).collect();
+    let present = &ValueMatch::Present;
+    assert_eq!(values[..5], [&ValueMatch::Exact("v".into()), present, present, present, &ValueMatch::Absent]);
+    assert!(matches!(values[5], ValueMatch::Regex(pattern) if pattern.text() == "[a-z]+"));
+    assert_eq!(api.matches.query[1], ("page".into(), ValueMatch::Prefix("1".into())));
+    assert_eq!(api.matches.cookies, [("session".into(), ValueMatch::Suffix(".eu".into()))]);
+    let networks: Vec<_> = api.matches.client_addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(api.matches.server_names, [HostPattern::Suffix("example.com".into())]);
+    assert_eq!([&*template.name, &*regex.name], ["/users/{id}/{rest...}", "/users/[0-9]+"]);
     assert_eq!((api.timeout, api.body_size), (Duration::from_secs(1), Some(10 << 20)));
     assert_eq!(exact.action, Action::Respond { status: http::StatusCode::NOT_FOUND, body: "nothing here".into() });
     assert_eq!((rest.timeout, rest.body_size), (Duration::from_secs(60), None));
@@ -344,7 +355,9 @@ fn the_reference_has_every_key() {
         "qqqqqqqq: 1\nlisteners: [{map}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
          {{ tls: {{ certificates: [{map}], client-certificates: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
-         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }} }}"
+         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
+         c: {{ tls: {map}, retry: {map}, retry-budget: {map}, hedge: {map}, circuit-breaker: {map}, limits: {map}, \
+         adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }} }}"
     );
     let (reference, mut count) = (reference(), 0);
     for diagnostic in &parse("keys.yaml", &text).expect_err("unknown keys") {
@@ -355,5 +368,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 21, "a structure is not in this test");
+    assert_eq!(count, 30, "a structure is not in this test");
 }

@@ -20,8 +20,9 @@ use super::worker::Worker;
 use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
 use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
+use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
-use crate::upstream::{Call, Ends, Hint};
+use crate::upstream::{Call, Ends, Events, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -54,7 +55,7 @@ pub(super) async fn handle(
         identify(&mut parts.headers, &pin.identities, identity);
     }
     let found = admitted.map_err(Trouble::Refused).and_then(|()| {
-        let found = pin.table.find_request(&parts).map_err(|_| Refusal::AmbiguousPath)?;
+        let found = pin.table.find_request(&parts, origin(&client)).map_err(|_| Refusal::AmbiguousPath)?;
         found.ok_or(Trouble::NoRoute)
     });
     let index = match found {
@@ -151,6 +152,9 @@ impl Flight {
             worker: self.worker.index,
             hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
             ends: Some(Ends { client: address, local: None }),
+            deadline: self.started() + self.route().timeout,
+            sending: &self.route().sending,
+            events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
         };
         let begun = Instant::now();
         let sent = upstream.cluster.dispatch(call, request).await;
@@ -246,6 +250,12 @@ impl Flight {
         harden(&exchange.client, &mut parts.headers);
         parts
     }
+}
+
+/// What routes may ask of the client's connection.
+fn origin(client: &Client) -> Origin<'_> {
+    let server_name = client.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    Origin { address: client.address.ip().to_canonical(), server_name }
 }
 
 /// Says what the client's listener says in every response.

@@ -303,6 +303,7 @@ impl<'a> Builder<'a> {
             },
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
+            sending: route.sending.clone(),
             metrics: self.resources.metrics.route(&route.name),
         };
         config.routes.iter().map(build).collect()

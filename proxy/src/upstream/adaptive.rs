@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
-use crate::config::{Adaptive, Priority};
+use crate::config::{Adaptive, Importance};
 
 /// How long answers are collected until the limit follows them, in milliseconds.
 const STRETCH: u64 = 100;
@@ -77,11 +77,7 @@ impl Gradient {
 impl Limiter {
     pub(super) fn new(config: &Adaptive) -> Self {
         let gradient = Gradient::new(config);
-        Self {
-            limit: AtomicU32::new(gradient.whole()),
-            stretch: Stretch::default(),
-            gradient: Mutex::new(gradient),
-        }
+        Self { limit: AtomicU32::new(gradient.whole()), stretch: Stretch::default(), gradient: Mutex::new(gradient) }
     }
 
     /// The limit now.
@@ -89,13 +85,13 @@ impl Limiter {
         self.limit.load(Relaxed)
     }
 
-    /// Whether one more request fits beside those in flight. Those of high priority have half as much again: they are
+    /// Whether one more request fits beside those in flight. Those of high importance have half as much again: they are
     /// refused last.
-    pub(super) fn fits(&self, in_flight: usize, priority: Priority) -> bool {
+    pub(super) fn fits(&self, in_flight: usize, importance: Importance) -> bool {
         let limit = self.limit() as usize;
-        let limit = match priority {
-            Priority::Normal => limit,
-            Priority::High => limit + limit.div_ceil(2),
+        let limit = match importance {
+            Importance::Normal => limit,
+            Importance::High => limit + limit.div_ceil(2),
         };
         in_flight < limit
     }
@@ -170,10 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn high_priority_is_refused_last() {
+    fn high_importance_is_refused_last() {
         let limiter = Limiter::new(&CONFIG);
-        assert!(!limiter.fits(20, Priority::Normal) && limiter.fits(20, Priority::High));
-        assert!(limiter.fits(29, Priority::High) && !limiter.fits(30, Priority::High));
+        assert!(!limiter.fits(20, Importance::Normal) && limiter.fits(20, Importance::High));
+        assert!(limiter.fits(29, Importance::High) && !limiter.fits(30, Importance::High));
     }
 
     proptest! {

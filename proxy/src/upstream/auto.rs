@@ -23,7 +23,7 @@ enum Way {
 pub(super) async fn exchange(
     flight: Flight,
     request: Box<Request<Body>>,
-    terms: &Terms,
+    terms: &Terms<'_>,
 ) -> Result<Response<Body>, Failure> {
     let slot = Arc::clone(&flight.slot);
     match way(&slot, terms).await {
@@ -33,7 +33,7 @@ pub(super) async fn exchange(
     }
 }
 
-async fn way(slot: &Arc<Slot>, terms: &Terms) -> Result<Way, Error> {
+async fn way(slot: &Arc<Slot>, terms: &Terms<'_>) -> Result<Way, Error> {
     if let Some(way) = at_hand(slot, terms) {
         return Ok(way);
     }
@@ -54,7 +54,7 @@ async fn way(slot: &Arc<Slot>, terms: &Terms) -> Result<Way, Error> {
     }
 }
 
-fn at_hand(slot: &Slot, terms: &Terms) -> Option<Way> {
+fn at_hand(slot: &Slot, terms: &Terms<'_>) -> Option<Way> {
     if slot.links.has_one(terms.client(slot)) {
         return Some(Way::Http2);
     }

@@ -1,18 +1,23 @@
 //! A set of endpoints that serve the same.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::SET_COOKIE;
 use http::{Request, Response};
 
 use super::balance::hash;
 use super::balance::key::Key;
-use super::common::Common;
+use super::breaker::State as BreakerState;
+use super::common::{Common, Events};
+use super::held::Held;
 use super::members::Members;
 use super::pick::{Hint, Pick};
 use super::slot::{Failure, Terms};
 use super::status::Status;
 use super::supervisor::{Supervisor, Watched};
+use super::tries::{self, Policy};
 use super::upload::Watch;
 use super::{Ends, Error, echo, message};
 use crate::config::{self, Backend, HashKey};
@@ -52,6 +57,12 @@ pub struct Call<'a> {
     pub hint: Hint<'a>,
     /// The client's connection, where the endpoint shall learn of it.
     pub ends: Option<Ends>,
+    /// When whoever waits gives it up.
+    pub deadline: Instant,
+    /// What its route says of how it is sent.
+    pub sending: &'a config::RouteSending,
+    /// Where events are counted.
+    pub events: Events<'a>,
 }
 
 impl Cluster {
@@ -134,37 +145,68 @@ impl Cluster {
     ///
     /// Why there is no response; of several endpoints, what happened at the last.
     pub async fn dispatch(&self, call: Call<'_>, mut request: Box<Request<Body>>) -> Result<Sent, Error> {
-        let Call { worker, hint, ends } = call;
-        match &self.fleet {
+        let (members, key) = match &self.fleet {
             Fleet::Echo(endpoint) => {
                 let response = Box::pin(echo::answer(&self.name, *request)).await?;
-                Ok(Sent { response, endpoint: Arc::clone(endpoint) })
+                return Ok(Sent { response, endpoint: Arc::clone(endpoint) });
             }
-            Fleet::Endpoints { members, key, .. } => {
-                message::settle_length(&mut request);
-                let terms = Terms { watch: Watch::over(request.body_mut()), ends };
-                let lane = members.lane(worker);
-                let Some(key) = key else {
-                    let sent = send_to_one(Pick::new(lane, hint), request, &terms).await;
-                    return sent.unwrap_or_else(|| Err(self.nobody(hint)));
-                };
-                let (hint, key) = Key::settle(key, &request, hint);
-                let sent = send_to_one(Pick::new(lane, hint), request, &terms).await;
-                let mut sent = sent.unwrap_or_else(|| Err(self.nobody(hint)))?;
-                key.give(&mut sent.response);
-                Ok(sent)
-            }
+            Fleet::Endpoints { members, key, .. } => (members, key.as_ref()),
+        };
+        let ticket = self.common.enter(call.sending.importance, call.events)?;
+        message::settle_length(&mut request);
+        let watch = Watch::over(request.body_mut());
+        let terms = Terms { watch, ends: call.ends, deadline: call.deadline, events: call.events };
+        let (hint, cookie) = match key {
+            Some(key) => Key::settle(key, &request, call.hint),
+            None => (call.hint, None),
+        };
+        let pick = Pick::new(members.lane(call.worker), hint);
+        let policy = Policy {
+            retry: call.sending.retry.as_ref().or(self.common.sending.retry.as_ref()),
+            hedge: call.sending.hedge.or(self.common.sending.hedge),
+        };
+        let sent = if policy.is_plain() {
+            send_to_one(pick, request, &terms).await
+        } else {
+            Box::pin(tries::send(&self.common, pick, request, &call, &terms, policy)).await
+        };
+        let sent = sent.unwrap_or_else(|| {
+            Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: call.hint.subset.to_vec() })
+        });
+        let sent = match cookie {
+            Some(cookie) => sent.map(|mut sent| {
+                sent.response.headers_mut().append(SET_COOKIE, cookie);
+                sent
+            }),
+            None => sent,
+        };
+        match ticket {
+            None => sent,
+            Some(ticket) => sent.map(|Sent { response, endpoint }| {
+                ticket.answered();
+                Sent { response: response.map(|body| Held::over(body, ticket)), endpoint }
+            }),
         }
-    }
-
-    fn nobody(&self, hint: Hint<'_>) -> Error {
-        Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: hint.subset.to_vec() }
     }
 
     /// A request of which nothing else is said.
     #[cfg(test)]
     pub(super) async fn send(&self, worker: usize, request: Box<Request<Body>>, hint: Hint<'_>) -> Result<Sent, Error> {
-        self.dispatch(Call { worker, hint, ends: None }, request).await
+        static PLAIN: config::RouteSending =
+            config::RouteSending { retry: None, hedge: None, importance: config::Importance::Normal };
+        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        let events = Events { worker, metrics: None };
+        self.dispatch(Call { worker, hint, ends: None, deadline, sending: &PLAIN, events }, request).await
+    }
+
+    /// What its breaker does, where it has one, and how often it has opened.
+    pub fn breaker(&self) -> Option<(BreakerState, u64)> {
+        self.common.breaker.as_ref().map(|breaker| (breaker.state(), breaker.opened()))
+    }
+
+    /// Requests in progress where there is a limit on them, and what adaptive concurrency allows of them now.
+    pub fn load(&self) -> (Option<usize>, Option<u32>) {
+        self.common.load()
     }
 }
 
@@ -172,16 +214,20 @@ impl Cluster {
 async fn send_to_one(
     mut pick: Pick<'_>,
     mut request: Box<Request<Body>>,
-    terms: &Terms,
+    terms: &Terms<'_>,
 ) -> Option<Result<Sent, Error>> {
     let mut last = None;
     while let Some(slot) = pick.next() {
-        match slot.send(request, terms).await {
+        match slot.send(request, terms, None).await {
             Ok(response) => return Some(Ok(Sent { response, endpoint: Arc::clone(&slot.address) })),
             Err(Failure { error, unsent: None }) => return Some(Err(error)),
+            Err(Failure { error, .. }) if error.is_final() => return Some(Err(error)),
             Err(Failure { error, unsent: Some(unsent) }) => {
                 request = unsent;
-                last = Some(Err(error));
+                // That a breaker is open says less than what happened at an endpoint.
+                if last.is_none() || !matches!(error, Error::CircuitOpen { .. }) {
+                    last = Some(Err(error));
+                }
             }
         }
     }

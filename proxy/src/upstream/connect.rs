@@ -84,11 +84,11 @@ impl Connector {
             written.map_err(Trouble::Connect)?;
         }
         let batched = Batched::new(connection);
-        let Some(tls) = &self.tls else { return Ok((Wire::Plain(batched), None)) };
+        let Some(tls) = &self.tls else { return Ok((Wire::plain(batched), None)) };
         let tls = tls.load_full();
         let connected = tls.connect(batched, &self.target.host(), offer).await;
         let (stream, alpn) = connected.map_err(Trouble::Tls)?;
-        Ok((Wire::Tls(Box::new(stream)), alpn))
+        Ok((Wire::tls(stream), alpn))
     }
 }
 

@@ -32,12 +32,12 @@ pub(super) enum Turn {
 }
 
 /// Counts a request that waits.
-struct Waiting<'a>(&'a AtomicUsize, &'a AtomicUsize);
+struct Waiting<'a>(&'a AtomicUsize, Option<&'a AtomicUsize>);
 
 impl<'a> Waiting<'a> {
-    fn new(all: &'a AtomicUsize, here: &'a AtomicUsize) -> Self {
+    fn new(all: &'a AtomicUsize, here: Option<&'a AtomicUsize>) -> Self {
         all.fetch_add(1, Relaxed);
-        here.fetch_add(1, Relaxed);
+        here.map(|here| here.fetch_add(1, Relaxed));
         Self(all, here)
     }
 }
@@ -45,7 +45,7 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
-        self.1.fetch_sub(1, Relaxed);
+        self.1.map(|here| here.fetch_sub(1, Relaxed));
     }
 }
 
@@ -73,21 +73,22 @@ impl Connections {
         }
     }
 
-    /// Waits for its turn, for so long; none where that is over, or where too many wait already.
-    pub(super) async fn turn(&self, slot: &Slot, terms: &Terms<'_>, limit: Duration) -> Option<Turn> {
+    /// Waits for its turn, for so long; none where that is over, or where too many wait already. A connection of
+    /// HTTP/1.1 that is not in use any more is a turn for who takes `links`.
+    pub(super) async fn turn(&self, slot: &Slot, terms: &Terms<'_>, limit: Duration, links: bool) -> Option<Turn> {
         if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
             return Some(Turn::Place(place));
         }
         if self.pending.load(Relaxed) >= self.most_pending {
             return None;
         }
-        let _waiting = Waiting::new(&self.pending, &slot.waiting);
+        let _waiting = Waiting::new(&self.pending, links.then_some(&slot.waiting));
         self.close_one();
         let turn = async {
             loop {
                 tokio::select! {
                     place = Arc::clone(&self.free).acquire_owned() => return place.ok().map(Turn::Place),
-                    () = slot.parked_one.notified() => {
+                    () = slot.parked_one.notified(), if links => {
                         let link = slot.parked.lock().take(slot.limits.idle_timeout, terms.client(slot));
                         if let Some(link) = link {
                             return Some(Turn::Link(link));

@@ -8,6 +8,7 @@ use std::time::Instant;
 use http::uri::Authority;
 use parking_lot::Mutex;
 
+use super::breaker::Breaker;
 use super::outlier::Streak;
 use crate::config;
 
@@ -22,6 +23,8 @@ pub(super) struct Endpoint {
     pub(super) socket: Option<PathBuf>,
     /// Host and port, or the socket, in text.
     pub(super) address: Arc<str>,
+    /// Whether anything is sent to it.
+    pub(super) breaker: Option<Arc<Breaker>>,
     /// Failures in a row.
     pub(super) streak: Streak,
     state: AtomicU8,
@@ -43,13 +46,19 @@ pub(super) enum Reason {
 
 impl Endpoint {
     /// An endpoint that the upstream did not have before.
-    pub(super) fn new(found: &config::Endpoint, since: Option<Instant>, unhealthy: bool) -> Self {
+    pub(super) fn new(
+        found: &config::Endpoint,
+        sending: &config::Sending,
+        since: Option<Instant>,
+        unhealthy: bool,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Relaxed),
             authority: found.authority.clone(),
             socket: found.socket.clone(),
             address: found.address().into(),
+            breaker: sending.endpoint_breaker.as_ref().map(|config| Arc::new(Breaker::new(config))),
             streak: Streak::default(),
             state: AtomicU8::new(if unhealthy { Reason::Unhealthy as u8 } else { 0 }),
             well_since: Mutex::new(since),

@@ -19,6 +19,22 @@ pub enum Error {
         /// The labels that were asked for.
         subset: Vec<(String, String)>,
     },
+    /// A circuit breaker is open.
+    #[error("upstream {upstream}: the circuit breaker of {} is open", endpoint.as_deref().unwrap_or("the upstream"))]
+    CircuitOpen {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint, where it is that of one.
+        endpoint: Option<Arc<str>>,
+    },
+    /// The upstream has as many requests or connections as it may have.
+    #[error("upstream {upstream}: over the limit on {limit}")]
+    Overloaded {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// Which limit.
+        limit: &'static str,
+    },
     /// No connection could be made: refused, unreachable, or the name is unknown.
     #[error("upstream {upstream}: no connection to {endpoint}: {source}")]
     Connect {
@@ -85,10 +101,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another endpoint could do no better.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::CircuitOpen { endpoint: None, .. } | Self::Overloaded { .. } | Self::RequestBody(_))
+    }
+
+    /// Whether the endpoint says that it has done nothing with the request (RFC 9113, section 8.7).
+    pub(super) fn is_refused_stream(&self) -> bool {
+        let Self::Reset { source, .. } = self else { return false };
+        let source = std::error::Error::source(source).and_then(|source| source.downcast_ref::<h2::Error>());
+        source.is_some_and(|source| source.reason() == Some(h2::Reason::REFUSED_STREAM))
+    }
+
     /// The word in metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NoEndpoint { .. } => "no-endpoint",
+            Self::CircuitOpen { .. } => "circuit-open",
+            Self::Overloaded { .. } => "overloaded",
             Self::Connect { .. } => "connect",
             Self::ConnectTimeout { .. } => "connect-timeout",
             Self::Tls { .. } => "tls",
@@ -103,7 +133,9 @@ impl Error {
     /// long, 408 where it stood still, and 400 where it broke off.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint { .. } | Self::CircuitOpen { .. } | Self::Overloaded { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Connect { .. } | Self::Tls { .. } | Self::Reset { .. } | Self::BadResponse { .. } => {
                 StatusCode::BAD_GATEWAY
             }

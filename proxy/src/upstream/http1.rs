@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
 
+use super::connections::Turn;
 use super::message;
 use super::proxy_header::Ends;
 use super::slot::{Failure, Flight, Life, Slot, Terms};
@@ -141,7 +143,7 @@ pub(super) struct Parked(Vec<(Link, Instant)>);
 
 impl Parked {
     /// A connection that is open as far as anybody knows.
-    fn take(&mut self, idle_timeout: Duration, client: Option<Ends>) -> Option<Link> {
+    pub(super) fn take(&mut self, idle_timeout: Duration, client: Option<Ends>) -> Option<Link> {
         while let Some((link, since)) = self.next(client) {
             let now = Instant::now();
             if link.is_ready() && now.duration_since(since) < idle_timeout && link.life.goes_on(|| now) {
@@ -149,6 +151,11 @@ impl Parked {
             }
         }
         None
+    }
+
+    /// The one that is unused for the longest time.
+    pub(super) fn oldest(&mut self) -> Option<Link> {
+        (!self.0.is_empty()).then(|| self.0.remove(0).0)
     }
 
     fn next(&mut self, client: Option<Ends>) -> Option<(Link, Instant)> {
@@ -184,7 +191,7 @@ impl Parked {
 pub(super) async fn exchange(
     flight: Flight,
     mut request: Box<Request<Body>>,
-    terms: &Terms,
+    terms: &Terms<'_>,
     fresh: Option<Link>,
 ) -> Result<Response<Body>, Failure> {
     let slot = &flight.slot;
@@ -228,13 +235,23 @@ pub(super) async fn exchange(
 }
 
 /// A new connection.
-async fn open(slot: &Slot, terms: &Terms) -> Result<Link, super::Error> {
-    let (wire, _) = slot.connect(terms, Offer::Http1).await?;
-    adopt(slot, wire, terms).await
+async fn open(slot: &Slot, terms: &Terms<'_>) -> Result<Link, super::Error> {
+    let Some(connections) = &slot.common.connections else {
+        let (wire, _) = slot.connect_at(None, terms, Offer::Http1).await?;
+        return adopt(slot, wire, terms).await;
+    };
+    match connections.turn(slot, terms, slot.limits.connect_timeout, true).await {
+        Some(Turn::Link(link)) => Ok(link),
+        Some(Turn::Place(place)) => {
+            let (wire, _) = slot.connect_at(Some(place), terms, Offer::Http1).await?;
+            adopt(slot, wire, terms).await
+        }
+        None => Err(slot.over_connections(terms)),
+    }
 }
 
 /// Speaks HTTP/1.1 on a connection that was just made.
-pub(super) async fn adopt(slot: &Slot, wire: Wire, terms: &Terms) -> Result<Link, super::Error> {
+pub(super) async fn adopt(slot: &Slot, wire: Wire, terms: &Terms<'_>) -> Result<Link, super::Error> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER).max_header_size(BUFFER);
     let (sender, connection) =
@@ -291,6 +308,14 @@ fn park(link: Link, flight: &Flight) {
     let now = Instant::now();
     if !link.life.goes_on(|| now) {
         return;
+    }
+    if let Some(connections) = &slot.common.connections {
+        match slot.waiting.load(Relaxed) {
+            // Who waits elsewhere has no use for this one, but for its place.
+            0 if connections.is_wanted() => return,
+            0 => {}
+            _ => slot.parked_one.notify_one(),
+        }
     }
     let first = {
         let mut parked = slot.parked.lock();

@@ -98,7 +98,7 @@ impl Links {
 pub(super) async fn exchange(
     flight: Flight,
     mut request: Box<Request<Body>>,
-    terms: &Terms,
+    terms: &Terms<'_>,
 ) -> Result<Response<Body>, Failure> {
     let slot = Arc::clone(&flight.slot);
     message::for_http2(&mut request, &slot.authority, slot.has_tls());
@@ -128,14 +128,14 @@ pub(super) async fn exchange(
 }
 
 /// Waits for a response for as long as the endpoint may take. Giving it up resets the stream.
-async fn in_time<F: Future>(slot: &Slot, terms: &Terms, answer: F) -> Result<F::Output, Failure> {
+async fn in_time<F: Future>(slot: &Slot, terms: &Terms<'_>, answer: F) -> Result<F::Output, Failure> {
     let Some(limit) = slot.limits.response_timeout else { return Ok(answer.await) };
     let answer = upload::within(limit, &terms.watch, answer).await;
     answer.ok_or_else(|| Failure { error: slot.late(limit), unsent: None })
 }
 
 /// A new connection, or one that somebody else has just made.
-async fn open(slot: &Arc<Slot>, terms: &Terms) -> Result<(SendRequest<Body>, Stream), super::Error> {
+async fn open(slot: &Arc<Slot>, terms: &Terms<'_>) -> Result<(SendRequest<Body>, Stream), super::Error> {
     let _opening = slot.links.opening.lock().await;
     if let Some(taken) = slot.links.take(terms.client(slot)) {
         return Ok(taken);
@@ -148,7 +148,7 @@ async fn open(slot: &Arc<Slot>, terms: &Terms) -> Result<(SendRequest<Body>, Str
 pub(super) async fn adopt(
     slot: &Arc<Slot>,
     wire: Wire,
-    terms: &Terms,
+    terms: &Terms<'_>,
 ) -> Result<(SendRequest<Body>, Stream), super::Error> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.adaptive_window(true).max_header_list_size(HEADER_SECTION);

@@ -15,10 +15,9 @@ pub(super) fn is_bad(retry: &Retry, response: &Response<Body>) -> bool {
     let status = response.status();
     retry.on.iter().any(|condition| match condition {
         Condition::ServerError => status.is_server_error(),
-        Condition::GatewayError => matches!(
-            status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        ),
+        Condition::GatewayError => {
+            matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+        }
         Condition::Status(wanted) => status == *wanted,
         Condition::Grpc(wanted) => grpc_status(response.headers()) == Some(*wanted),
         _ => false,
@@ -37,10 +36,9 @@ pub(super) fn is_repeated(retry: &Retry, error: &Error) -> bool {
         Error::Reset { .. } if error.is_refused_stream() => Condition::RefusedStream,
         Error::Reset { .. } | Error::BadResponse { .. } => Condition::Reset,
         Error::ResponseTimeout { .. } => Condition::Timeout,
-        Error::CircuitOpen { .. }
-        | Error::Overloaded { .. }
-        | Error::NoEndpoint { .. }
-        | Error::RequestBody(_) => return false,
+        Error::CircuitOpen { .. } | Error::Overloaded { .. } | Error::NoEndpoint { .. } | Error::RequestBody(_) => {
+            return false;
+        }
     };
     // No response for any reason belongs to these two as well.
     let any = [Condition::ServerError, Condition::GatewayError];
@@ -49,10 +47,7 @@ pub(super) fn is_repeated(retry: &Retry, error: &Error) -> bool {
 
 /// Whether a request of this method may be sent twice (RFC 9110, section 9.2.2).
 pub(super) fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    )
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
 }
 
 /// The pause before the try that follows on so many: a random part of what doubles each time ("full jitter").

@@ -153,7 +153,7 @@ impl Members {
         let member = |found: &config::Endpoint| Member {
             endpoint: match known.get(&*found.address()) {
                 Some(endpoint) => Arc::clone(endpoint),
-                None => Arc::new(Endpoint::new(found, since, unhealthy)),
+                None => Arc::new(Endpoint::new(found, &self.config.sending, since, unhealthy)),
             },
             found: found.clone(),
         };

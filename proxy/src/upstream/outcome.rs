@@ -42,7 +42,18 @@ impl End {
             Error::Connect { .. } | Error::ConnectTimeout { .. } | Error::Tls { .. } => Self::NoConnection,
             Error::ResponseTimeout { .. } => Self::Timeout,
             Error::Reset { .. } | Error::BadResponse { .. } => Self::Broken,
-            Error::NoEndpoint { .. } | Error::RequestBody(_) => Self::Nothing,
+            Error::NoEndpoint { .. } | Error::CircuitOpen { .. } | Error::Overloaded { .. } | Error::RequestBody(_) => {
+                Self::Nothing
+            }
+        }
+    }
+
+    /// Whether the endpoint failed; nothing where it says nothing of it.
+    pub(super) fn failed(self) -> Option<bool> {
+        match self {
+            Self::Response(status) => Some(status.is_server_error()),
+            Self::NoConnection | Self::Timeout | Self::Broken => Some(true),
+            Self::Nothing => None,
         }
     }
 }

@@ -51,7 +51,6 @@ impl<'a> Pick<'a> {
     }
 
     /// Lets every endpoint be given again: for another try where there is no other endpoint left.
-    #[allow(dead_code, reason = "retries are built beside this")]
     pub(super) fn forget(&mut self) {
         self.wanted.tried = Tried::default();
     }

@@ -125,10 +125,12 @@ impl http_body::Body for Cursor {
             return Poll::Ready(Some(Ok(Frame::data(frame.clone()))));
         }
         if source.ended {
-            return Poll::Ready(match source.trailers.clone().filter(|_| !std::mem::replace(&mut this.trailed, true)) {
-                Some(trailers) => Some(Ok(Frame::trailers(trailers))),
-                None => None,
-            });
+            return Poll::Ready(
+                match source.trailers.clone().filter(|_| !std::mem::replace(&mut this.trailed, true)) {
+                    Some(trailers) => Some(Ok(Frame::trailers(trailers))),
+                    None => None,
+                },
+            );
         }
         let Poll::Ready(frame) = Pin::new(&mut source.body).poll_frame(cx) else { return Poll::Pending };
         match &frame {

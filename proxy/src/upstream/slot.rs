@@ -9,14 +9,17 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::common::Common;
+use super::common::{Common, Events};
 use super::connect::{Connector, Trouble};
+use super::connections::{Place, Turn};
 use super::endpoint::Endpoint;
 use super::idle::Idle;
 use super::outcome::{End, Judges, Outcome};
 use super::proxy_header::Ends;
+use super::trial::Trial;
 use super::upload::Watch;
 use super::wire::Wire;
 use super::{Error, auto, http1, http2};
@@ -49,6 +52,10 @@ pub(super) struct Slot {
     pub(super) limits: Limits,
     /// Whether the endpoint chose HTTP/1.1 when it last could choose.
     pub(super) speaks_http1: AtomicBool,
+    /// Requests of this worker that wait for a connection to this endpoint, and what tells them of one that is not in
+    /// use any more.
+    pub(super) waiting: AtomicUsize,
+    pub(super) parked_one: Notify,
     connector: Connector,
     protocol: Protocol,
     sweeping: Mutex<bool>,
@@ -65,7 +72,7 @@ pub(super) struct Counts {
 /// What the configuration says of connections.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    connect_timeout: Duration,
+    pub(super) connect_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) idle_connections: usize,
     connection_age: Option<Duration>,
@@ -75,14 +82,18 @@ pub(super) struct Limits {
 }
 
 /// What a try must know beside the request.
-pub(super) struct Terms {
+pub(super) struct Terms<'a> {
     /// The request's body.
     pub(super) watch: Watch,
     /// The client's connection, where the endpoint shall learn of it.
     pub(super) ends: Option<Ends>,
+    /// When the request as a whole is given up.
+    pub(super) deadline: std::time::Instant,
+    /// Where events are counted.
+    pub(super) events: Events<'a>,
 }
 
-impl Terms {
+impl Terms<'_> {
     /// The client whose connections alone may be used, where each client has its own.
     pub(super) fn client(&self, slot: &Slot) -> Option<Ends> {
         self.ends.filter(|_| slot.connector.is_for_one_client())
@@ -141,6 +152,8 @@ impl Slot {
                 response_idle_timeout: sending.response_idle_timeout,
             },
             speaks_http1: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            parked_one: Notify::new(),
             connector: Connector::new(&endpoint, sending, common.tls.clone()),
             protocol: config.protocol,
             sweeping: Mutex::new(false),
@@ -158,32 +171,60 @@ impl Slot {
         self.judges.hear(outcome, &self.endpoint);
     }
 
-    /// Sends a request and waits for the head of its response.
+    /// Sends a request and waits for the head of its response; whoever waits gives up after `limit`, where there is one.
     pub(super) async fn send(
         self: &Arc<Self>,
         request: Box<Request<Body>>,
-        terms: &Terms,
+        terms: &Terms<'_>,
+        limit: Option<Duration>,
     ) -> Result<Response<Body>, Failure> {
-        let begun = std::time::Instant::now();
+        let mut trial = match Trial::begin(self, terms, limit) {
+            Ok(trial) => trial,
+            Err(error) => return Err(Failure { error, unsent: Some(request) }),
+        };
         let flight = Flight::begin(self);
         let sent = match self.protocol {
             Protocol::Http1 => http1::exchange(flight, request, terms, None).await,
             Protocol::Http2 => Box::pin(http2::exchange(flight, request, terms)).await,
             Protocol::Auto => Box::pin(auto::exchange(flight, request, terms)).await,
         };
-        let end = match &sent {
+        trial.end(match &sent {
             Ok(response) => End::Response(response.status()),
             Err(failure) => End::of(&failure.error),
-        };
-        self.report(&Outcome { end, latency: begun.elapsed() });
+        });
         sent
     }
 
     /// Connects, within the time that the configuration gives; with TLS, the handshake is a part of it.
-    pub(super) async fn connect(&self, terms: &Terms, offer: Offer) -> Result<(Wire, Option<Alpn>), Error> {
+    pub(super) async fn connect(&self, terms: &Terms<'_>, offer: Offer) -> Result<(Wire, Option<Alpn>), Error> {
+        let place = match &self.common.connections {
+            None => None,
+            Some(connections) => {
+                match Box::pin(connections.turn(self, terms, self.limits.connect_timeout, false)).await {
+                    Some(Turn::Place(place)) => Some(place),
+                    _ => return Err(self.over_connections(terms)),
+                }
+            }
+        };
+        self.connect_at(place, terms, offer).await
+    }
+
+    /// The error of a request that gets no connection under the limit.
+    pub(super) fn over_connections(&self, terms: &Terms<'_>) -> Error {
+        terms.events.count("over-connections");
+        self.common.overloaded("connections")
+    }
+
+    /// Connects, where the limit on connections has a place.
+    pub(super) async fn connect_at(
+        &self,
+        place: Option<Place>,
+        terms: &Terms<'_>,
+        offer: Offer,
+    ) -> Result<(Wire, Option<Alpn>), Error> {
         let (upstream, endpoint) = (&self.upstream, &self.address);
         match timeout(self.limits.connect_timeout, self.connector.connect(terms.ends, offer)).await {
-            Ok(Ok(connected)) => Ok(connected),
+            Ok(Ok((wire, alpn))) => Ok((wire.holding(place), alpn)),
             Ok(Err(Trouble::Connect(source))) => {
                 Err(Error::Connect { upstream: Arc::clone(upstream), endpoint: Arc::clone(endpoint), source })
             }
@@ -200,7 +241,7 @@ impl Slot {
 
     /// The life of a connection that begins now. Ages differ by a tenth, so that connections that began together do not
     /// end together.
-    pub(super) fn life(&self, terms: &Terms) -> Life {
+    pub(super) fn life(&self, terms: &Terms<'_>) -> Life {
         let age = |age: Duration| Instant::now() + age - age.mul_f64(random() / 10.0);
         Life {
             client: terms.client(self),
@@ -250,6 +291,9 @@ impl Slot {
     /// Sees to it that unused connections are closed in time even if nobody asks for one again: one task for each
     /// slot, and only while there are such connections.
     pub(super) fn sweep_later(self: &Arc<Self>) {
+        if let Some(connections) = &self.common.connections {
+            connections.watch(self);
+        }
         let mut sweeping = self.sweeping.lock();
         if *sweeping {
             return;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::breaker::State as BreakerState;
 use super::counts::EndpointEvents;
 use super::discovery::Report;
 use super::endpoint::{Member, Reason};
@@ -49,6 +50,8 @@ pub struct EndpointStatus {
     pub total: u64,
     /// Requests that got no response, and responses that broke off.
     pub failures: u64,
+    /// What its breaker does, where it has one.
+    pub breaker: Option<BreakerState>,
 }
 
 /// Whether an endpoint gets requests.
@@ -122,5 +125,6 @@ fn endpoint(member: &Member, health: Health, slots: &[&Arc<Slot>]) -> EndpointSt
         in_flight: counts().map(|counts| counts.in_flight.load(Relaxed)).sum(),
         total: counts().map(|counts| counts.total.load(Relaxed)).sum(),
         failures: counts().map(|counts| counts.failures.load(Relaxed)).sum(),
+        breaker: member.endpoint.breaker.as_ref().map(|breaker| breaker.state()),
     }
 }

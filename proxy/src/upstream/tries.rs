@@ -43,6 +43,13 @@ pub(super) struct Policy<'a> {
     pub(super) hedge: Option<Hedge>,
 }
 
+impl Policy<'_> {
+    /// Whether one try is all there is.
+    pub(super) fn is_plain(&self) -> bool {
+        self.retry.is_none() && self.hedge.is_none()
+    }
+}
+
 /// One request on its way through tries.
 struct Tries<'a> {
     common: &'a Common,
@@ -71,10 +78,10 @@ pub(super) async fn send(
 impl Tries<'_> {
     async fn run(&mut self) -> Option<Result<Sent, Error>> {
         let mut unsent = None;
-        let mut tries = 0;
+        let (mut tries, mut forgot) = (0, 0);
         let mut last: Option<Ended> = None;
         loop {
-            let Some(slot) = self.another(last.is_some()) else { return last.map(Ended::result) };
+            let Some(slot) = self.another(tries, &mut forgot) else { return last.map(Ended::result) };
             let request = match unsent.take() {
                 Some(unsent) => unsent,
                 None => match self.replay.next() {
@@ -82,13 +89,20 @@ impl Tries<'_> {
                     None => return last.map(Ended::result),
                 },
             };
+            let mut ended = self.group(slot, request).await;
+            if ended.is_refused_by_breaker() {
+                if let Err(failure) = &mut ended.sent {
+                    unsent = failure.unsent.take();
+                }
+                // What happened at an endpoint says more than that nothing was sent to another.
+                last.get_or_insert(ended);
+                continue;
+            }
+            tries += 1;
             if let Some(last) = last.take() {
                 self.discard(last);
             }
-            let mut ended = self.group(slot, request).await;
-            let open = ended.is_refused_by_breaker();
-            tries += u32::from(!open);
-            let Some(pause) = self.again(&ended, tries, open) else { return Some(ended.result()) };
+            let Some(pause) = self.again(&ended, tries) else { return Some(ended.result()) };
             if !pause.is_zero() {
                 sleep(pause).await;
             }
@@ -100,26 +114,25 @@ impl Tries<'_> {
     }
 
     /// The endpoint for the next try: one that was not tried, while there is one.
-    fn another(&mut self, again: bool) -> Option<Arc<Slot>> {
+    fn another(&mut self, tries: u32, forgot: &mut u32) -> Option<Arc<Slot>> {
         if let Some(slot) = self.pick.next() {
             return Some(slot);
         }
-        if !again || self.policy.retry.is_none() {
+        // Once for each try: where all breakers are open, there is none.
+        if self.policy.retry.is_none() || tries == *forgot {
             return None;
         }
+        *forgot = tries;
         self.pick.forget();
         self.pick.next()
     }
 
     /// Whether another try follows, and after which pause.
-    fn again(&self, ended: &Ended, tries: u32, open: bool) -> Option<Duration> {
-        if open {
-            return self.pick.has_more().then_some(Duration::ZERO);
-        }
+    fn again(&self, ended: &Ended, tries: u32) -> Option<Duration> {
         let Some(retry) = self.policy.retry else {
             // An endpoint that refuses connections is passed over, each at most once.
             let refused = matches!(&ended.sent, Err(failure) if failure.unsent.is_some() && !failure.error.is_final());
-            return (refused && self.pick.has_more()).then_some(Duration::ZERO);
+            return refused.then_some(Duration::ZERO);
         };
         let mut pause = judge::pause(retry, tries);
         let safe = retry.non_idempotent || judge::is_idempotent(self.replay.head().method());
@@ -136,8 +149,7 @@ impl Tries<'_> {
             Ok(_) => return None,
             Err(failure) if failure.error.is_final() || !judge::is_repeated(retry, &failure.error) => return None,
             Err(failure) => {
-                failure.unsent.is_some()
-                    || ((safe || failure.error.is_refused_stream()) && self.replay.can_again())
+                failure.unsent.is_some() || ((safe || failure.error.is_refused_stream()) && self.replay.can_again())
             }
         };
         if !may || tries >= retry.attempts || Instant::now() + pause >= self.terms.deadline.into() {
@@ -202,10 +214,10 @@ impl Tries<'_> {
     fn rival(&mut self) -> Option<(Arc<Slot>, Box<Request<Body>>)> {
         let safe = judge::is_idempotent(self.replay.head().method())
             || self.policy.retry.is_some_and(|retry| retry.non_idempotent);
-        if !safe || !self.replay.can_beside() || !self.pick.has_more() || !self.common.budget.withdraw(millis()) {
+        if !safe || !self.replay.can_beside() {
             return None;
         }
-        let slot = self.pick.next()?;
+        let slot = self.pick.next().filter(|_| self.common.budget.withdraw(millis()))?;
         self.call.events.count("hedge");
         Some((slot, self.replay.next()?))
     }
@@ -255,12 +267,7 @@ impl Ended {
 }
 
 /// One try at one endpoint.
-async fn one(
-    slot: Arc<Slot>,
-    request: Box<Request<Body>>,
-    terms: &Terms<'_>,
-    per_try: Option<Duration>,
-) -> Ended {
+async fn one(slot: Arc<Slot>, request: Box<Request<Body>>, terms: &Terms<'_>, per_try: Option<Duration>) -> Ended {
     let begun = Instant::now();
     let sent = match per_try {
         None => slot.send(request, terms, None).await,

@@ -76,10 +76,10 @@ impl Check<'_> {
         let sending = RouteSending {
             retry: raw.retry.as_ref().map(|raw| self.retry(&child(at, "retry"), raw)),
             hedge: raw.hedge.as_ref().map(|raw| self.hedge(&child(at, "hedge"), raw)),
-            priority: raw.priority.as_ref().map(|priority| priority.0).unwrap_or_default(),
+            importance: raw.importance.as_ref().map(|importance| importance.0).unwrap_or_default(),
         };
         for (key, given) in
-            [("retry", raw.retry.is_some()), ("hedge", raw.hedge.is_some()), ("priority", raw.priority.is_some())]
+            [("retry", raw.retry.is_some()), ("hedge", raw.hedge.is_some()), ("importance", raw.importance.is_some())]
         {
             if given && raw.respond.is_some() {
                 self.key_error(&child(at, key), format!("`{key}` has no effect on a route that answers itself"));

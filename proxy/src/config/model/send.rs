@@ -49,7 +49,7 @@ pub struct RouteSending {
     /// In the place of the upstream's.
     pub hedge: Option<Hedge>,
     /// Which requests are refused last.
-    pub priority: Priority,
+    pub importance: Importance,
 }
 
 /// TLS towards endpoints.
@@ -208,7 +208,7 @@ pub struct Adaptive {
 
 /// Which requests are refused last where there are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Priority {
+pub enum Importance {
     /// As all others.
     #[default]
     Normal,

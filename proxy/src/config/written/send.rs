@@ -8,7 +8,7 @@ use http::StatusCode;
 use http::uri::Authority;
 
 use super::{Plain, Time, Written, authority, nearest, one_of};
-use crate::config::model::{Condition, Priority, ProxyVersion, VerifyServer, Window};
+use crate::config::model::{Condition, Importance, ProxyVersion, VerifyServer, Window};
 
 /// A share in percent.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -156,6 +156,6 @@ words! {
         "full" => Self::Full, "authority" => Self::Authority, "none" => Self::Nothing;
     ProxyVersion, "`v1` or `v2`":
         "v1" => Self::V1, "v2" => Self::V2;
-    Priority, "`normal` or `high`":
+    Importance, "`normal` or `high`":
         "normal" => Self::Normal, "high" => Self::High;
 }

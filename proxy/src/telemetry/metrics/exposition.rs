@@ -197,6 +197,13 @@ impl State {
                 requests.counter(&[("upstream", name.as_str()), ("outcome", outcome)], count)?;
             }
         }
+        let help = "Repeated tries, rivals, breakers that change, and requests over a limit.";
+        let mut events = family(encoder, "gofe_upstream_events", Counter, help)?;
+        for (name, upstream) in &upstreams {
+            for (event, count) in upstream.events() {
+                events.counter(&[("upstream", name.as_str()), ("event", event)], count)?;
+            }
+        }
         let help = "From the choice of an endpoint to the response's headers or the failure.";
         let mut durations = family(encoder, "gofe_upstream_duration_seconds", Histogram, help)?;
         upstreams.iter().try_for_each(|(name, upstream)| {

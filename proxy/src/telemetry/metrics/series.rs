@@ -78,6 +78,7 @@ impl RouteMetrics {
 pub struct UpstreamMetrics {
     cells: PerWorker<UpstreamCell>,
     failures: Words,
+    events: Words,
     endpoints: Mutex<EndpointCounts>,
 }
 
@@ -105,7 +106,17 @@ struct UpstreamCell {
 
 impl UpstreamMetrics {
     pub(super) fn new(workers: usize) -> Self {
-        Self { cells: PerWorker::new(workers), failures: Words::new(workers), endpoints: Mutex::default() }
+        Self { cells: PerWorker::new(workers), failures: Words::new(workers), events: Words::new(workers), endpoints: Mutex::default() }
+    }
+
+    /// Something happened that operators want to know of: a repeated try, a breaker that opens, a limit that is reached.
+    pub fn event(&self, worker: usize, event: &'static str) {
+        self.events.add(worker, event);
+    }
+
+    /// Events by their words.
+    pub(super) fn events(&self) -> Vec<(&'static str, u64)> {
+        self.events.totals()
     }
 
     /// A try brought a response. `duration` runs from the choice of an endpoint to the response's headers.

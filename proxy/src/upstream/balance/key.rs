@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use http::header::{COOKIE, HeaderValue, SET_COOKIE};
-use http::{HeaderMap, Request, Response};
+use http::header::{COOKIE, HeaderValue};
+use http::{HeaderMap, Request};
 
 use super::hash;
 use crate::config::{HashKey, SameSite, SessionCookie};
@@ -34,17 +34,17 @@ impl Key {
         }
     }
 
-    /// The hint with the key that the request has, or that was chosen for it.
-    pub(in crate::upstream) fn settle<'a, B>(key: &HashKey, request: &Request<B>, hint: Hint<'a>) -> (Hint<'a>, Self) {
-        let found = if hint.key.is_some() { Self::default() } else { Self::of(key, request, hint.client) };
-        (Hint { key: hint.key.or(found.hash), ..hint }, found)
-    }
-
-    /// Gives the response the cookie that the request has got.
-    pub(in crate::upstream) fn give<B>(self, response: &mut Response<B>) {
-        if let Some(cookie) = self.cookie {
-            response.headers_mut().append(SET_COOKIE, cookie);
+    /// The hint with the key that the request has, or that was chosen for it, and the cookie for a client that had none.
+    pub(in crate::upstream) fn settle<'a, B>(
+        key: &HashKey,
+        request: &Request<B>,
+        hint: Hint<'a>,
+    ) -> (Hint<'a>, Option<HeaderValue>) {
+        if hint.key.is_some() {
+            return (hint, None);
         }
+        let found = Self::of(key, request, hint.client);
+        (Hint { key: found.hash, ..hint }, found.cookie)
     }
 }
 
@@ -128,9 +128,6 @@ mod tests {
         assert_eq!(Key::of(&key, &request("/", &[pair]), None).hash, first.hash);
         let other = Key::of(&key, &request("/", &[]), None);
         assert_ne!(other.hash, first.hash);
-        let mut response = Response::new(());
-        other.give(&mut response);
-        assert!(response.headers().contains_key("set-cookie"));
     }
 
     #[test]
@@ -140,7 +137,7 @@ mod tests {
         assert_eq!(find(&HashKey::Query("user".into()), None), Some(hash(b"bob")));
         assert_eq!(find(&HashKey::Query("use".into()), None), None);
         assert_eq!(find(&HashKey::Header(COOKIE), None), Some(hash(b"a=b")));
-        assert_eq!(find(&HashKey::Header(SET_COOKIE), None), None);
+        assert_eq!(find(&HashKey::Header(http::header::SET_COOKIE), None), None);
         let mapped: IpAddr = "::ffff:192.0.2.1".parse().expect("an address");
         assert_eq!(find(&HashKey::Client, Some(mapped)), Some(hash(b"192.0.2.1")));
         assert_eq!(find(&HashKey::Client, None), None);

@@ -131,9 +131,10 @@ impl Model {
             }
         }
         let (all, bad) = (self.calls.len() as u32, self.calls.iter().filter(|(_, failed)| *failed).count() as u32);
-        let rate = self.config.failure_rate.is_some_and(|rate| {
-            failed && all >= self.config.minimum_calls && bad * 100 >= all * rate
-        });
+        let rate = self
+            .config
+            .failure_rate
+            .is_some_and(|rate| failed && all >= self.config.minimum_calls && bad * 100 >= all * rate);
         if rate || self.config.consecutive_failures.is_some_and(|most| self.row >= most) {
             self.open(now);
         }

@@ -33,7 +33,7 @@ impl Dialer {
         {
             place.authority = authority;
         }
-        let endpoint = Arc::new(Endpoint::new(&place, None::<Instant>, false));
+        let endpoint = Arc::new(Endpoint::new(&place, &members.config.sending, None::<Instant>, false));
         Self {
             connector: Connector::new(&endpoint, &members.config.sending, members.common.tls.clone()),
             protocol: members.config.protocol,
