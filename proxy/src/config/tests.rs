@@ -357,7 +357,11 @@ fn the_reference_has_every_key() {
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
          routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
          c: {{ tls: {map}, retry: {map}, retry-budget: {map}, hedge: {map}, circuit-breaker: {map}, limits: {map}, \
-         adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }} }}"
+         adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }}, \
+         e: {{ balance: {map}, discovery: {map}, health: {map}, outlier-detection: {map} }}, \
+         f: {{ balance: {{ key: {map} }}, discovery: {{ dns: {map} }}, health: {{ http: {map}, grpc: {map} }}, \
+         outlier-detection: {{ success-rate: {map}, latency: {map} }} }}, \
+         g: {{ balance: {{ key: {{ cookie: {map} }} }} }} }}"
     );
     let (reference, mut count) = (reference(), 0);
     for diagnostic in &parse("keys.yaml", &text).expect_err("unknown keys") {
@@ -368,5 +372,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 30, "a structure is not in this test");
+    assert_eq!(count, 41, "a structure is not in this test");
 }

@@ -15,6 +15,9 @@ use crate::config::{Balance, Fallback};
 /// The most subsets whose candidates are kept. A plugin may write one set of labels in many orders.
 const SUBSETS: usize = 256;
 
+/// The labels that requests ask for, as they ask for them.
+type Subset = Vec<(String, String)>;
+
 /// The endpoints of an upstream as one worker sees them. It never changes; what does is in the slots.
 pub(super) struct View {
     members: Arc<[Member]>,
@@ -23,7 +26,7 @@ pub(super) struct View {
     /// The candidates for requests that may go anywhere.
     all: Group,
     /// The candidates by labels, made when they are first asked for. Only this worker takes the lock.
-    subsets: Mutex<HashMap<Vec<(String, String)>, Arc<Group>>>,
+    subsets: Mutex<HashMap<Subset, Arc<Group>>>,
     balance: Arc<Balance>,
     worker: usize,
 }

@@ -106,7 +106,12 @@ struct UpstreamCell {
 
 impl UpstreamMetrics {
     pub(super) fn new(workers: usize) -> Self {
-        Self { cells: PerWorker::new(workers), failures: Words::new(workers), events: Words::new(workers), endpoints: Mutex::default() }
+        Self {
+            cells: PerWorker::new(workers),
+            failures: Words::new(workers),
+            events: Words::new(workers),
+            endpoints: Mutex::default(),
+        }
     }
 
     /// Something happened that operators want to know of: a repeated try, a breaker that opens, a limit that is reached.
