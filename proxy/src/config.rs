@@ -109,6 +109,9 @@ pub fn parse_endpoints(name: &str, text: &str) -> Result<Vec<Endpoint>, Diagnost
         return Err(Diagnostic::of_file(name, format!("is larger than {} MiB", MAX_FILE_SIZE >> 20)).into());
     }
     let (source, mut problems) = read::source(name, text)?;
+    if source.value().is_null() {
+        return Err(source.error("", "the file is empty").into());
+    }
     let raw = shape::read(&source, &mut problems);
     let endpoints = raw.map(|raw| check::endpoints(&source, &raw, &mut problems)).unwrap_or_default();
     let mut all = Diagnostics::from(problems);

@@ -140,7 +140,7 @@ impl Members {
 
     /// Whether any endpoint has all these labels, or requests for them go elsewhere.
     pub(super) fn has_subset(&self, subset: &[(String, String)]) -> bool {
-        self.balance.fallback != Fallback::None || self.current().iter().any(|member| member.has_all(subset))
+        self.balance.fallback != Fallback::None || self.lanes[0].view().has(subset)
     }
 
     /// These are the endpoints from now on. One that was there before keeps its connections and what is known of it.

@@ -43,6 +43,11 @@ impl View {
         Self { members, slots, all: Group::new(all, worker), subsets: Mutex::default(), balance, worker }
     }
 
+    /// Whether any endpoint has all these labels.
+    pub(super) fn has(&self, labels: &[(String, String)]) -> bool {
+        self.members.iter().any(|member| member.has_all(labels))
+    }
+
     /// The slot of an endpoint.
     pub(super) fn slot(&self, id: u64) -> Option<&Arc<Slot>> {
         self.slots.iter().find(|slot| slot.endpoint.id == id)

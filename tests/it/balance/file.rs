@@ -40,7 +40,7 @@ fn a_file_that_is_half_written_changes_nothing() {
     let gofe = start(&format!("endpoints: ['{}']", a.address));
     for (text, complaint) in [
         ("endpoints: ['127.0.0.1:9000', '127.0.", "endpoints.yaml:1:"),
-        ("", "endpoints.yaml:1:1"),
+        ("", "the file is empty"),
         ("endpoints: []", "there are no endpoints"),
         ("endpoints: [{ address: '127.0.0.1:9000', weight: 0 }]", "every endpoint has the weight 0"),
         ("endpoints: ['127.0.0.1:9000', '127.0.0.1:9000']", "is in this upstream twice"),
