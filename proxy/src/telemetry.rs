@@ -3,9 +3,11 @@
 pub mod log;
 mod metrics;
 mod output;
+mod throttle;
 
 pub use metrics::{
     Custom, CustomError, EndpointCounts, Exposition, Metrics, PluginMetrics, PluginTotals, RouteMetrics,
     UpstreamMetrics,
 };
 pub use output::{Output, Outputs};
+pub use throttle::Throttle;

@@ -9,6 +9,7 @@ mod balance;
 mod bodies;
 mod cli;
 mod drain;
+mod edge;
 mod field;
 mod guests;
 mod harness;

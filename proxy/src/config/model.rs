@@ -5,6 +5,7 @@
 //! the place of a value by its JSON pointer.
 
 mod balance;
+mod listener;
 mod matching;
 mod send;
 mod tls;
@@ -22,6 +23,7 @@ pub use balance::{
     Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
     Sample, SessionCookie, SuccessRate,
 };
+pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use send::{
     Adaptive, Breaker, Condition, Hedge, Importance, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits,
@@ -56,19 +58,6 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, Upstream>,
-}
-
-/// One address on which gofe accepts clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// The address; port 0 takes a free port.
-    pub address: SocketAddr,
-    /// TLS; absent for cleartext.
-    pub tls: Option<Tls>,
-    /// Where requests are sent instead of being served; only on cleartext listeners.
-    pub redirect: Option<Redirect>,
-    /// What browsers are told of HTTPS; only with TLS.
-    pub hsts: Option<Hsts>,
 }
 
 /// The admin API.
@@ -245,6 +234,8 @@ pub enum Output {
 pub struct Route {
     /// The name in logs, metrics and plugins: the file's `name`, or the path pattern.
     pub name: String,
+    /// The names of the listeners that it serves on; empty for all.
+    pub listeners: Vec<String>,
     /// Of routes that would take a request, those with the highest priority are looked at first. Default 0.
     pub priority: i16,
     /// Which requests it takes.
@@ -345,5 +336,12 @@ impl Endpoint {
             Some(path) => format!("unix:{}", path.display()),
             None => self.authority.to_string(),
         }
+    }
+}
+
+impl Route {
+    /// Whether it serves on the listener of this name; one without a name has the routes of all listeners only.
+    pub fn serves_on(&self, listener: Option<&str>) -> bool {
+        self.listeners.is_empty() || listener.is_some_and(|name| self.listeners.iter().any(|known| known == name))
     }
 }
