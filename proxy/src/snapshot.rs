@@ -87,6 +87,10 @@ pub struct Route {
     pub body_size: u64,
     /// How its requests are sent.
     pub sending: crate::config::RouteSending,
+    /// The protocols that clients may change to.
+    pub upgrades: Vec<String>,
+    /// Whether calls of gRPC-Web are translated.
+    pub grpc_web: bool,
     /// What is counted.
     pub metrics: Arc<RouteMetrics>,
 }

@@ -7,6 +7,7 @@ mod matches;
 mod names;
 mod peers;
 mod plugins;
+mod protocols;
 mod routes;
 mod send;
 mod shadowed;

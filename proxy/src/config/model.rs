@@ -250,6 +250,10 @@ pub struct Route {
     pub body_size: Option<u64>,
     /// How its requests are sent.
     pub sending: RouteSending,
+    /// The protocols that clients may change to, in lower case. Default WebSocket alone.
+    pub upgrades: Vec<String>,
+    /// Whether calls of gRPC-Web are translated to gRPC.
+    pub grpc_web: bool,
 }
 
 /// What answers a route's requests.

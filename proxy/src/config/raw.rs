@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::model::{
     Backend, Importance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol, ProxyVersion,
 };
-use super::written::{As, Callee, Digest, LocalAddress, Place, Size, Status, Time};
+use super::written::{As, Callee, Digest, LocalAddress, Place, Size, Status, Time, UpgradeTo};
 
 /// A list; a hole is an item that was wrong and has been reported.
 pub(super) type List<T> = Vec<Option<T>>;
@@ -132,6 +132,10 @@ pub(super) struct RawRoute {
     pub(super) retry: Option<RawRetry>,
     pub(super) hedge: Option<RawHedge>,
     pub(super) importance: Option<As<Importance>>,
+    #[serde(default)]
+    pub(super) upgrades: List<As<UpgradeTo>>,
+    #[serde(default)]
+    pub(super) grpc_web: bool,
 }
 
 #[derive(Deserialize)]

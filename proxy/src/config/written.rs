@@ -302,11 +302,13 @@ words! {
 mod balance;
 mod listener;
 mod matching;
+mod protocols;
 mod send;
 mod tls;
 
 pub(super) use balance::{Initial, Percent, PolicyName, StatusRange, WithPort};
 pub(super) use listener::{At, Mode};
 pub(super) use matching::{Network, Whole};
+pub(super) use protocols::UpgradeTo;
 pub(super) use send::{LocalAddress, Place, ServerName, Share};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

@@ -310,6 +310,8 @@ impl<'a> Builder<'a> {
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
             sending: route.sending.clone(),
+            upgrades: route.upgrades.clone(),
+            grpc_web: route.grpc_web,
             metrics: self.resources.metrics.route(&route.name),
         };
         config.routes.iter().map(build).collect()

@@ -20,7 +20,7 @@ use super::supervisor::{Supervisor, Watched};
 use super::tries::{self, Policy};
 use super::upload::Watch;
 use super::{Ends, Error, echo, message};
-use crate::config::{self, Backend, HashKey};
+use crate::config::{self, Backend, HashKey, Protocol};
 use crate::http::Body;
 use crate::net::ClientTls;
 
@@ -88,6 +88,11 @@ impl Cluster {
     /// The upstream's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its endpoints can be asked to speak another protocol than HTTP.
+    pub fn takes_upgrades(&self) -> bool {
+        matches!(&self.fleet, Fleet::Endpoints { members, .. } if members.config.protocol == Protocol::Http1)
     }
 
     /// Whether any endpoint has all these labels, or requests for them go elsewhere. The demo server has none.
