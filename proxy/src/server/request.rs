@@ -26,7 +26,7 @@ use crate::http::upgrade::{Switched, Wish};
 use crate::http::{Body, BodyError, hop};
 use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
-use crate::upstream::{Call, Ends, Events, Hint};
+use crate::upstream::{self, Ends, Events, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -172,11 +172,11 @@ impl Flight {
         let address = exchange.client.address;
         drop(exchange);
         self.ask(&upstream, &mut request)?;
-        let call = Call {
+        let call = upstream::Call {
             worker: self.worker.index,
             hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
             ends: Some(Ends { client: address, local: None }),
-            deadline: self.started() + self.route().timeout,
+            deadline: self.started() + self.timeout(),
             sending: &self.route().sending,
             events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
         };

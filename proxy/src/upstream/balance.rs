@@ -236,7 +236,7 @@ impl Group {
         let now = Instant::now();
         let mut seat = roll();
         for _ in 0..2 * count {
-            if warm.factor(seat, now) > dice::fraction(self.dice.roll()) {
+            if warm.factor(seat, now) > fraction(self.dice.roll()) {
                 break;
             }
             seat = roll();
