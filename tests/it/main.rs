@@ -7,6 +7,7 @@
 mod acme;
 mod admin;
 mod attack;
+mod balance;
 mod bodies;
 mod cli;
 mod drain;
@@ -17,6 +18,8 @@ mod guests;
 mod harness;
 mod hostile;
 mod plugins;
+mod resilience;
+mod send;
 mod smoke;
 mod swap;
 mod tcp;

@@ -1,7 +1,8 @@
-//! TLS towards clients, by rustls.
+//! TLS towards clients and endpoints, by rustls.
 
 mod authorities;
 mod certificate;
+mod client;
 mod file;
 mod handshake;
 mod hello;
@@ -20,6 +21,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use super::acme::Slot;
 use crate::config::{self, Alpn, Challenge, TlsVersion};
 use authorities::Authorities;
+pub use client::{ClientTls, Offer};
 pub use handshake::{HandshakeError, Secured};
 pub use hello::{HelloError, read_hello};
 use resolver::Resolver;
@@ -39,10 +41,10 @@ pub struct Tls {
     clients: Option<[u8; 32]>,
 }
 
-/// Something about a listener's files.
+/// Something about the files of TLS.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where in the listener's `tls`, as a JSON pointer.
+    /// Where in the `tls` of the listener or upstream, as a JSON pointer.
     pub pointer: String,
     /// What is wrong.
     pub message: String,

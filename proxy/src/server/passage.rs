@@ -13,7 +13,7 @@ use super::tunnel::{Moved, pass};
 use super::worker::Worker;
 use crate::net::{Batched, Connection, Stream, Tls, read_hello};
 use crate::snapshot::{Passage, Upstream};
-use crate::upstream::Hint;
+use crate::upstream::{Ends, Events, Hint};
 
 /// How long a client may take to say which server it asks for, where gofe does not end its TLS.
 const HELLO: Duration = Duration::from_secs(10);
@@ -87,7 +87,9 @@ async fn carry(
     idle: Duration,
 ) -> &'static str {
     let hint = Hint { client: Some(address.ip()), ..Hint::default() };
-    let mut connected = match upstream.cluster.connect(worker.index, hint).await {
+    let ends = Ends { client: address, local: None };
+    let events = Events { worker: worker.index, metrics: Some(&upstream.metrics) };
+    let mut connected = match upstream.cluster.connect(hint, ends, events).await {
         Ok(connected) => connected,
         Err(error) => {
             debug!(%address, upstream = &*upstream.name, "no connection to the upstream: {error}");

@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Error;
 use super::outcome::{End, Outcome};
-use super::slot::{Flight, Slot};
+use super::slot::{Flight, Slot, Terms};
 use crate::http::upgrade::Duplex;
-use crate::net::Batched;
+use crate::net::Offer;
 
 /// A connection that counts as in flight.
 struct Counted<T> {
@@ -22,11 +22,11 @@ struct Counted<T> {
 
 impl Slot {
     /// Connects, and tells those who judge endpoints where that failed.
-    pub(super) async fn open(self: &Arc<Self>) -> Result<Box<dyn Duplex>, Error> {
+    pub(super) async fn open(self: &Arc<Self>, terms: &Terms<'_>) -> Result<Box<dyn Duplex>, Error> {
         let begun = Instant::now();
         let flight = Flight::begin(self);
-        match self.connect().await {
-            Ok(stream) => Ok(Box::new(Counted { stream: Batched::new(stream), _flight: flight })),
+        match self.connect(terms, Offer::Http1).await {
+            Ok((stream, _)) => Ok(Box::new(Counted { stream, _flight: flight })),
             Err(error) => {
                 self.report(&Outcome { end: End::of(&error), latency: begun.elapsed() });
                 Err(error)

@@ -47,20 +47,29 @@ struct Place {
 
 /// Runs all of it.
 pub(super) fn run(workspace: &Workspace) -> Result<()> {
-    process::run(workspace.cargo().args(["build", "--workspace", "--bin", "gofe"]))?;
+    let gofe = binary(workspace)?;
     let (programs, source) = install(workspace)?;
     for challenge in ["http-01", "tls-alpn-01"] {
         let ports = free_ports()?;
         let [dns, control, directory, management, http, tls, admin] = ports;
         let folder = tempfile::tempdir().context("a folder")?;
-        let gofe = workspace.root.join("target/debug/gofe");
-        let place = Place { folder, gofe, source: source.clone(), directory, management, http, tls, admin };
+        let place =
+            Place { folder, gofe: gofe.clone(), source: source.clone(), directory, management, http, tls, admin };
         let _names = names(&programs, dns, control)?;
         let _pebble = pebble(&programs, &place, dns)?;
         case(&place, challenge).with_context(|| format!("challenge {challenge}"))?;
         eprintln!("acme: {challenge}: issued, served, kept over a restart, renewed");
     }
     Ok(())
+}
+
+/// The gofe that is tried: the one that `GOFE_BIN` names, or one that is built.
+fn binary(workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("GOFE_BIN") {
+        return Ok(path.into());
+    }
+    process::run(workspace.cargo().args(["build", "--workspace", "--bin", "gofe"]))?;
+    Ok(workspace.root.join("target/debug/gofe"))
 }
 
 /// Installs Pebble where it is not there; returns the folder of its programs, and that of its source.

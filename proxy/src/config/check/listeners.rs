@@ -66,7 +66,7 @@ impl Check<'_> {
     fn tls(&mut self, at: &str, raw: &RawTls) -> Tls {
         let (certificates, alpn) = (child(at, "certificates"), child(at, "alpn"));
         if raw.certificates.is_empty()
-            && raw.acme.is_none()
+            && !self.written(&child(at, "acme"))
             && self.source.value().pointer(&certificates).is_none_or(Value::is_array)
         {
             let example = "write `certificates: [{ certificate: file:site.pem, private-key: file:site.key }]`";
