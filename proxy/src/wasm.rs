@@ -10,7 +10,6 @@ mod functions;
 mod lent;
 mod limits;
 mod load;
-#[cfg_attr(not(test), expect(dead_code, reason = "the ABIs of core modules use it"))]
 mod memory;
 mod pool;
 mod recognise;
