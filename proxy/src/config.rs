@@ -13,6 +13,7 @@ mod raw;
 mod read;
 mod shape;
 mod source;
+mod text;
 mod tree;
 mod written;
 

@@ -1,11 +1,13 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
+mod actions;
 mod listeners;
 mod matches;
 mod names;
 mod plugins;
 mod routes;
 mod shadowed;
+mod treatment;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -43,6 +45,7 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
         upstreams: check.upstreams(&raw.upstreams),
     };
     check.addresses(&config);
+    check.subsets(&config);
     check.unused(&config);
     config
 }

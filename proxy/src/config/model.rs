@@ -6,17 +6,21 @@
 
 mod matching;
 mod tls;
+mod treatment;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::uri::Authority;
 
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
+pub use treatment::{
+    Choice, Edits, Fallback, FallbackAnswer, Fault, FieldValue, Fixed, Mirror, Part, PathRewrite, Rewrite,
+    RouteRedirect, Share, Split, Sticky, Text, Treatment, Variable,
+};
 
 /// A whole configuration file, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -240,6 +244,8 @@ pub struct Route {
     pub chain: Option<String>,
     /// What answers.
     pub action: Action,
+    /// What happens to requests and responses on their way.
+    pub treatment: Treatment,
     /// From the request's headers to the end of the response's headers. Default 60 s.
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
@@ -251,13 +257,12 @@ pub struct Route {
 pub enum Action {
     /// The upstream of this name.
     Upstream(String),
+    /// One of several upstreams.
+    Split(Split),
     /// A fixed answer.
-    Respond {
-        /// The status.
-        status: StatusCode,
-        /// The body.
-        body: String,
-    },
+    Respond(Fixed),
+    /// A redirect.
+    Redirect(RouteRedirect),
 }
 
 /// A set of endpoints that serve the same.

@@ -130,7 +130,18 @@ pub(super) struct RawRoute {
     pub(super) matches: RawMatch,
     pub(super) chain: Option<String>,
     pub(super) upstream: Option<String>,
+    #[serde(default)]
+    pub(super) upstreams: List<RawChoice>,
+    pub(super) sticky: Option<RawSticky>,
     pub(super) respond: Option<RawRespond>,
+    pub(super) redirect: Option<RawRouteRedirect>,
+    pub(super) rewrite: Option<RawRewrite>,
+    pub(super) request_headers: Option<RawEdits>,
+    pub(super) response_headers: Option<RawEdits>,
+    pub(super) active_requests: Option<u64>,
+    pub(super) fault: Option<RawFault>,
+    pub(super) mirror: Option<RawMirror>,
+    pub(super) fallback: Option<RawFallback>,
     pub(super) timeout: Option<As<Time>>,
     pub(super) body_size: Option<As<Size>>,
 }
@@ -139,6 +150,8 @@ pub(super) struct RawRoute {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRespond {
     pub(super) status: Option<As<Status>>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Option<String>,
 }
 
@@ -205,15 +218,30 @@ maps_only! {
     RawPath, "a map, as in `{ regex: '/users/[0-9]+' }`";
     RawValue, "a map, as in `{ prefix: v2 }`";
     RawRespond, "a map, as in `{ status: 404 }`";
+    RawRouteRedirect, "a map, as in `{ path: /new }`";
+    RawRewrite, "a map, as in `{ prefix: /v2 }`";
+    RawEdits, "a map, as in `{ set: { x-a: v } }`";
+    RawChoice, "a map, as in `{ upstream: v2, weight: 10 }`";
+    RawSticky, "a map, as in `{ cookie: id }`";
+    RawFault, "a map, as in `{ abort: { status: 503, percentage: 1 } }`";
+    RawDelay, "a map, as in `{ time: 1s, percentage: 10 }`";
+    RawAbort, "a map, as in `{ status: 503, percentage: 10 }`";
+    RawMirror, "a map, as in `{ upstream: shadow, percentage: 10 }`";
+    RawFallback, "a map, as in `{ respond: { status: 503 } }`";
     RawUpstream, "a map, as in `{ endpoints: [127.0.0.1:9000] }`";
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
 mod matching;
 mod tls;
+mod treatment;
 
 pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
+pub(super) use treatment::{
+    RawAbort, RawChoice, RawDelay, RawEdits, RawFallback, RawFault, RawMirror, RawPathRewrite, RawRewrite,
+    RawRouteRedirect, RawSticky, RawSubset,
+};
 
 /// A map that may also be written as its main value alone.
 pub(super) struct Brief<T>(pub(super) T);

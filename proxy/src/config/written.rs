@@ -319,6 +319,9 @@ words! {
 
 mod matching;
 mod tls;
+mod treatment;
 
+use matching::expression;
 pub(super) use matching::{Network, Whole};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};
+pub(super) use treatment::{Found, Percent, Scheme};

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::Check;
-use crate::config::model::{Action, Config, Match, Route};
+use crate::config::model::{Action, Config, FallbackAnswer, Match, Route};
 use crate::config::source::child;
 
 /// Gives each route without a name one of its own: its path, with host and methods when those tell it apart.
@@ -41,16 +41,12 @@ fn spellings(matches: &Match) -> [String; 3] {
 impl Check<'_> {
     /// Warns of what is declared and never used.
     pub(super) fn unused(&mut self, config: &Config) {
-        let chains: HashSet<&str> = config.routes.iter().filter_map(|route| route.chain.as_deref()).collect();
+        let mut chains: HashSet<&str> = config.routes.iter().filter_map(|route| route.chain.as_deref()).collect();
+        let mut upstreams: HashSet<&str> = HashSet::new();
+        config.routes.iter().for_each(|route| named(route, &mut chains, &mut upstreams));
         self.report_unused("chain", "/chains", "route has it", &chains);
         let plugins = config.chains.values().flatten().map(String::as_str).collect();
         self.report_unused("plugin", "/plugins", "chain has it", &plugins);
-        let mut upstreams: HashSet<&str> = HashSet::new();
-        for route in &config.routes {
-            if let Action::Upstream(name) = &route.action {
-                upstreams.insert(name);
-            }
-        }
         // A plugin may choose an upstream, and then its configuration names it.
         config.plugins.values().for_each(|plugin| words(&plugin.config, &mut upstreams));
         self.report_unused("upstream", "/upstreams", "route leads to it", &upstreams);
@@ -66,6 +62,21 @@ impl Check<'_> {
             let message = format!("the {what} `{name}` is not used: no {why}");
             self.report(|source| source.key_error(&child(map, &name), message).as_warning());
         }
+    }
+}
+
+/// The chains and upstreams that a route names, besides its own chain.
+fn named<'a>(route: &'a Route, chains: &mut HashSet<&'a str>, upstreams: &mut HashSet<&'a str>) {
+    match &route.action {
+        Action::Upstream(name) => _ = upstreams.insert(name),
+        Action::Split(split) => upstreams.extend(split.choices.iter().map(|choice| choice.upstream.as_str())),
+        Action::Respond(_) | Action::Redirect(_) => {}
+    }
+    upstreams.extend(route.treatment.mirror.as_ref().map(|mirror| mirror.upstream.as_str()));
+    match route.treatment.fallback.as_ref().map(|fallback| &fallback.answer) {
+        Some(FallbackAnswer::Upstream(name)) => _ = upstreams.insert(name),
+        Some(FallbackAnswer::Chain(name)) => _ = chains.insert(name),
+        Some(FallbackAnswer::Fixed(_)) | None => {}
     }
 }
 
