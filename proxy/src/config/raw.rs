@@ -34,15 +34,6 @@ pub(super) struct Raw {
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawListener {
-    pub(super) address: As<SocketAddr>,
-    pub(super) tls: Option<RawTls>,
-    pub(super) redirect_to_https: Option<Brief<RawRedirect>>,
-    pub(super) hsts: Option<Brief<RawHsts>>,
-}
-
-#[derive(Deserialize)]
-#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawAdmin {
     pub(super) address: Option<As<SocketAddr>>,
     pub(super) token: Option<RawSecret>,
@@ -125,6 +116,8 @@ pub(super) struct RawHttp {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRoute {
     pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) listeners: List<String>,
     pub(super) priority: Option<i64>,
     #[serde(default, rename = "match")]
     pub(super) matches: RawMatch,
@@ -203,7 +196,6 @@ macro_rules! maps_only {
 
 maps_only! {
     Raw, "a map of settings";
-    RawListener, "a map, as in `{ address: 127.0.0.1:8080 }`";
     RawAdmin, "a map, as in `{ address: 127.0.0.1:9901 }`";
     RawClientLimits, "a map, as in `{ body-size: 10MiB }`";
     RawClientTimeouts, "a map, as in `{ idle: 60s }`";
@@ -232,10 +224,12 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod listener;
 mod matching;
 mod tls;
 mod treatment;
 
+pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
 pub(super) use treatment::{

@@ -317,10 +317,12 @@ words! {
         "echo" => Self::Echo;
 }
 
+mod listener;
 mod matching;
 mod tls;
 mod treatment;
 
+pub(super) use listener::{At, Mode};
 use matching::expression;
 pub(super) use matching::{Network, Whole};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

@@ -35,6 +35,7 @@ impl Check<'_> {
         let matches = self.matches(&child(at, "match"), &raw.matches);
         Route {
             name: raw.name.clone().unwrap_or_default(),
+            listeners: self.route_listeners(&child(at, "listeners"), &raw.listeners),
             priority: self.priority(&child(at, "priority"), raw.priority),
             chain: raw.chain.clone(),
             action: self.action(at, raw, &matches.path),
