@@ -2,10 +2,13 @@
 
 mod admit;
 mod connection;
+mod fallback;
 mod flight;
 mod meter;
+mod mirror;
 mod request;
 mod rescue;
+mod treatment;
 mod watch;
 mod worker;
 
