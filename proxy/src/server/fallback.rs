@@ -1,6 +1,5 @@
 //! What answers when a route's upstream does not.
 
-use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::flight::Flight;
@@ -85,7 +84,7 @@ impl Trouble {
     /// Whether the upstream is what failed, and not the client or gofe.
     fn is_upstreams(&self) -> bool {
         match self {
-            Self::Upstream(error) => error.status() != StatusCode::BAD_REQUEST && !self.closes(),
+            Self::Upstream(_) => !self.closes(),
             Self::NoUpstream(_) => true,
             _ => false,
         }
