@@ -9,6 +9,7 @@ mod diagnostic;
 mod mask;
 mod model;
 mod path;
+mod policy;
 mod raw;
 mod read;
 mod shape;

@@ -48,6 +48,7 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
     check.addresses(&config);
     check.subsets(&config);
     check.listener_names(&raw.listeners);
+    check.policies(raw);
     check.unused(&config);
     config
 }

@@ -28,6 +28,7 @@ pub(super) struct Raw {
     pub(super) secrets: BTreeMap<String, RawSecret>,
     pub(super) plugins: BTreeMap<String, RawPlugin>,
     pub(super) chains: BTreeMap<String, List<String>>,
+    pub(super) policies: BTreeMap<String, Value>,
     pub(super) routes: List<RawRoute>,
     pub(super) upstreams: BTreeMap<String, RawUpstream>,
 }
@@ -119,6 +120,7 @@ pub(super) struct RawRoute {
     #[serde(default)]
     pub(super) listeners: List<String>,
     pub(super) priority: Option<i64>,
+    pub(super) policy: Option<String>,
     #[serde(default, rename = "match")]
     pub(super) matches: RawMatch,
     pub(super) chain: Option<String>,
@@ -154,6 +156,7 @@ pub(super) struct RawUpstream {
     #[serde(default)]
     pub(super) endpoints: List<Brief<RawEndpoint>>,
     pub(super) builtin: Option<As<Backend>>,
+    pub(super) policy: Option<String>,
     pub(super) balance: Option<As<Balance>>,
     pub(super) protocol: Option<As<Protocol>>,
     pub(super) connect_timeout: Option<As<Time>>,
@@ -224,11 +227,13 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod keys;
 mod listener;
 mod matching;
 mod tls;
 mod treatment;
 
+pub(super) use keys::{route_keys, upstream_keys};
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};

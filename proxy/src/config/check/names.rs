@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::Check;
 use crate::config::model::{Action, Config, FallbackAnswer, Match, Route};
+use crate::config::policy;
+use crate::config::raw::Raw;
 use crate::config::source::child;
 
 /// Gives each route without a name one of its own: its path, with host and methods when those tell it apart.
@@ -53,6 +55,25 @@ impl Check<'_> {
         let mut secrets: HashSet<&str> = HashSet::new();
         config.plugins.values().for_each(|plugin| secrets.extend(plugin.allow.secrets.iter().map(String::as_str)));
         self.report_unused("secret", "/secrets", "plugin may read it", &secrets);
+    }
+
+    /// What is wrong with policies themselves, and those that nobody has.
+    pub(super) fn policies(&mut self, raw: &Raw) {
+        for name in raw.policies.keys() {
+            self.name(&child("/policies", name), name);
+        }
+        for (at, message, help) in policy::problems(self.source) {
+            self.report(|source| {
+                let error = source.key_error(&at, message);
+                match help {
+                    Some(help) => error.with_help(help),
+                    None => error,
+                }
+            });
+        }
+        let of_routes = raw.routes.iter().flatten().filter_map(|route| route.policy.as_deref());
+        let used = of_routes.chain(raw.upstreams.values().filter_map(|upstream| upstream.policy.as_deref())).collect();
+        self.report_unused("policy", "/policies", "route or upstream has it", &used);
     }
 
     fn report_unused(&mut self, what: &str, map: &str, why: &str, used: &HashSet<&str>) {

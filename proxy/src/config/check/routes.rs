@@ -31,6 +31,9 @@ impl Check<'_> {
         if let Some(chain) = &raw.chain {
             self.reference(&child(at, "chain"), "chain", "/chains", chain);
         }
+        if let Some(policy) = &raw.policy {
+            self.reference(&child(at, "policy"), "policy", "/policies", policy);
+        }
         let most = 1 << 40;
         let matches = self.matches(&child(at, "match"), &raw.matches);
         Route {
