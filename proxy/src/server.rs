@@ -4,11 +4,14 @@ mod admit;
 mod connection;
 mod fallback;
 mod flight;
+mod grpc;
 mod meter;
 mod mirror;
 mod request;
 mod rescue;
 mod treatment;
+mod tunnel;
+mod upgrade;
 mod watch;
 mod worker;
 

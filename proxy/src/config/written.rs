@@ -319,11 +319,13 @@ words! {
 
 mod listener;
 mod matching;
+mod protocols;
 mod tls;
 mod treatment;
 
 pub(super) use listener::{At, Mode};
 use matching::expression;
 pub(super) use matching::{Network, Whole};
+pub(super) use protocols::UpgradeTo;
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};
 pub(super) use treatment::{Found, Percent, Scheme};

@@ -295,6 +295,8 @@ impl<'a> Builder<'a> {
             treatment: Treatment::new(route, upstreams, &chains),
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
+            upgrades: route.upgrades.clone(),
+            grpc_web: route.grpc_web,
             metrics: self.resources.metrics.route(&route.name),
         };
         config.routes.iter().map(build).collect()
