@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 
 mod admin;
+mod balance;
 mod bodies;
 mod cli;
 mod drain;
@@ -15,7 +16,9 @@ mod guests;
 mod harness;
 mod hostile;
 mod plugins;
+mod resilience;
 mod routes;
+mod send;
 mod smoke;
 mod swap;
 mod tls;

@@ -14,10 +14,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::config::RouteSending;
 use crate::http::{Body, BodyError};
 use crate::route::chance::falls;
 use crate::snapshot::{self, Upstream};
-use crate::upstream::Hint;
+use crate::upstream::{Call, Events, Hint};
 
 /// The most bytes of an answer that are read and thrown away; a longer one costs its connection.
 const DISCARDED: usize = 1 << 20;
@@ -73,9 +74,17 @@ impl Copy {
     async fn deliver(self, body: Body, begun: Instant) {
         let (parts, ()) = self.head.into_parts();
         let request = Box::new(Request::from_parts(parts, body));
-        let hint = Hint { subset: &self.subset, client: None, key: None };
         let metrics = &self.upstream.metrics;
-        match self.upstream.cluster.send(self.worker, request, hint).await {
+        let sending = RouteSending::default();
+        let call = Call {
+            worker: self.worker,
+            hint: Hint { subset: &self.subset, client: None, key: None },
+            ends: None,
+            deadline: begun + self.timeout,
+            sending: &sending,
+            events: Events { worker: self.worker, metrics: Some(metrics) },
+        };
+        match self.upstream.cluster.dispatch(call, request).await {
             Ok(sent) => {
                 metrics.response(self.worker, sent.response.status().as_u16(), begun.elapsed());
                 let mut body = sent.response.into_body();

@@ -28,7 +28,7 @@ use crate::http::upgrade::{Switched, Wish};
 use crate::http::{Body, BodyError, hop};
 use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
-use crate::upstream::Hint;
+use crate::upstream::{self, Ends, Events, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
 pub(super) enum Answer {
@@ -181,6 +181,7 @@ impl Flight {
         let mut routing = std::mem::take(&mut exchange.routing);
         let upstream = upstream(&self.pin, self.route, &mut routing, &mut exchange)?;
         exchange.request_open = false;
+        let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
         let body_changes = chain.touches_body(Phase::RequestBody);
         let treatment = self.pin.routes[self.route].treatment.as_deref();
         let keep = chain.looks_back() || treatment.is_some_and(|treatment| treatment.looks_back);
@@ -194,12 +195,19 @@ impl Flight {
                 mirror(copied, self.worker.index, self.pin.routes[self.route].timeout, &mut request);
             }
         }
-        let client = exchange.client.address.ip();
+        let address = exchange.client.address;
         drop(exchange);
         self.ask(&upstream, &mut request)?;
-        let hint = Hint { subset: &routing.subset, client: Some(client), key: None };
+        let call = upstream::Call {
+            worker: self.worker.index,
+            hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
+            ends: Some(Ends { client: address, local: None }),
+            deadline: self.started() + self.timeout(),
+            sending: &self.route().sending,
+            events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
+        };
         let begun = Instant::now();
-        let sent = upstream.cluster.send(self.worker.index, request, hint).await;
+        let sent = upstream.cluster.dispatch(call, request).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
         exchange.summary.upstream_duration = Some(took);

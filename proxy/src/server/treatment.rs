@@ -88,7 +88,7 @@ impl Treatment {
         let rules = &self.rules;
         let mut facts = facts(state, self);
         // Where nobody looks back, the fields are with the request already.
-        let own = headers.is_none().then(|| request.headers().clone()).unwrap_or_default();
+        let own = if headers.is_none() { request.headers().clone() } else { HeaderMap::new() };
         facts.headers = headers.unwrap_or(&own);
         if let Some(rewrite) = &rules.rewrite.path {
             let target = facts.target(rewrite, request.uri()).map_err(|_| Refusal::AmbiguousPath)?;

@@ -9,10 +9,10 @@ use http::HeaderValue;
 use super::actions::subset;
 use super::{Check, DAY, MILLISECOND};
 use crate::config::model::{
-    Edits, Fallback, FallbackAnswer, Fault, FieldValue, Mirror, Part, PathPattern, Rewrite, Share, Text, Treatment,
+    Edits, FallbackAnswer, Fault, FieldValue, Mirror, Part, PathPattern, Rewrite, RouteFallback, Share, Text, Treatment,
 };
 use crate::config::raw::{
-    RawAbort, RawDelay, RawEdits, RawFallback, RawFault, RawMirror, RawPathRewrite, RawRewrite, RawRoute,
+    RawAbort, RawDelay, RawEdits, RawFault, RawMirror, RawPathRewrite, RawRewrite, RawRoute, RawRouteFallback,
 };
 use crate::config::source::child;
 
@@ -127,7 +127,7 @@ impl Check<'_> {
         }
     }
 
-    fn fallback(&mut self, at: &str, raw: &RawFallback) -> Option<Fallback> {
+    fn fallback(&mut self, at: &str, raw: &RawRouteFallback) -> Option<RouteFallback> {
         let keys = ["respond", "upstream", "chain"];
         let written: Vec<&str> = keys.into_iter().filter(|key| self.written(&child(at, key))).collect();
         match written[..] {
@@ -150,18 +150,20 @@ impl Check<'_> {
             );
         }
         let answer = match raw {
-            RawFallback { respond: Some(raw), .. } => FallbackAnswer::Fixed(self.fixed(&child(at, "respond"), raw)),
-            RawFallback { upstream: Some(name), .. } => {
+            RawRouteFallback { respond: Some(raw), .. } => {
+                FallbackAnswer::Fixed(self.fixed(&child(at, "respond"), raw))
+            }
+            RawRouteFallback { upstream: Some(name), .. } => {
                 self.reference(&child(at, "upstream"), "upstream", "/upstreams", name);
                 FallbackAnswer::Upstream(name.clone())
             }
-            RawFallback { chain: Some(name), .. } => {
+            RawRouteFallback { chain: Some(name), .. } => {
                 self.reference(&child(at, "chain"), "chain", "/chains", name);
                 FallbackAnswer::Chain(name.clone())
             }
             _ => return None,
         };
-        Some(Fallback { statuses: raw.statuses.iter().flatten().map(|status| status.0.0).collect(), answer })
+        Some(RouteFallback { statuses: raw.statuses.iter().flatten().map(|status| status.0.0).collect(), answer })
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Treatment {
     /// Who gets a copy of requests.
     pub mirror: Option<Mirror>,
     /// What answers when the upstream fails.
-    pub fallback: Option<Fallback>,
+    pub fallback: Option<RouteFallback>,
 }
 
 impl Treatment {
@@ -230,7 +230,7 @@ pub struct Mirror {
 
 /// What answers when the upstream fails.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fallback {
+pub struct RouteFallback {
     /// Statuses of the upstream that count as failures, besides no answer at all.
     pub statuses: Vec<StatusCode>,
     /// What answers.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Brief, List, RawRespond, RawValue};
-use crate::config::written::{As, FieldName, Found, Percent, RedirectStatus, Scheme, Size, Status, Time};
+use crate::config::written::{As, FieldName, Found, Percentage, RedirectStatus, Scheme, Size, Status, Time};
 
 /// Labels of endpoints.
 pub(in crate::config) type RawSubset = BTreeMap<String, String>;
@@ -79,14 +79,14 @@ pub(in crate::config) struct RawFault {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::config) struct RawDelay {
     pub(in crate::config) time: As<Time>,
-    pub(in crate::config) percentage: Option<As<Percent>>,
+    pub(in crate::config) percentage: Option<As<Percentage>>,
 }
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::config) struct RawAbort {
     pub(in crate::config) status: As<Status>,
-    pub(in crate::config) percentage: Option<As<Percent>>,
+    pub(in crate::config) percentage: Option<As<Percentage>>,
 }
 
 #[derive(Deserialize)]
@@ -95,14 +95,14 @@ pub(in crate::config) struct RawMirror {
     pub(in crate::config) upstream: String,
     #[serde(default)]
     pub(in crate::config) subset: RawSubset,
-    pub(in crate::config) percentage: Option<As<Percent>>,
+    pub(in crate::config) percentage: Option<As<Percentage>>,
     pub(in crate::config) body_size: Option<As<Size>>,
     pub(in crate::config) active_requests: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
-pub(in crate::config) struct RawFallback {
+pub(in crate::config) struct RawRouteFallback {
     #[serde(default)]
     pub(in crate::config) statuses: List<As<Status>>,
     pub(in crate::config) respond: Option<RawRespond>,

@@ -29,9 +29,9 @@ impl Written for Scheme {
 
 /// A share in percent.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::config) struct Percent(pub(in crate::config) Share);
+pub(in crate::config) struct Percentage(pub(in crate::config) Share);
 
-impl Written for Percent {
+impl Written for Percentage {
     const WHAT: &'static str = "a percentage, a number from 0 to 100";
 
     fn read(text: &str) -> Result<Self, String> {
