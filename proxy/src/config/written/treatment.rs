@@ -32,10 +32,12 @@ impl Written for Scheme {
 pub(in crate::config) struct Percentage(pub(in crate::config) Share);
 
 impl Written for Percentage {
-    const WHAT: &'static str = "a percentage, a number from 0 to 100";
+    const WHAT: &'static str = "a percentage from 0 to 100, as in `10` or `0.5%`";
 
     fn read(text: &str) -> Result<Self, String> {
-        Err(format!("`{text}` is not a percentage\nwrite a number from 0 to 100, without `%`"))
+        let number = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+        let percentage = number.and_then(|number| Self::read_plain(Plain::Fraction(number)));
+        percentage.ok_or_else(|| format!("`{text}` is not a percentage\nwrite one from 0 to 100, as in `10` or `0.5%`"))
     }
 
     fn read_plain(plain: Plain) -> Option<Self> {
