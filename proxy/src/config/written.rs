@@ -299,6 +299,7 @@ words! {
         "echo" => Self::Echo;
 }
 
+mod acme;
 mod balance;
 mod listener;
 mod matching;
@@ -307,6 +308,7 @@ mod send;
 mod tls;
 mod treatment;
 
+pub(super) use acme::{Contact, Directory};
 pub(super) use balance::{Initial, Percent, PolicyName, StatusRange, WithPort};
 pub(super) use listener::{At, Mode};
 use matching::expression;

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::Check;
-use crate::config::model::{Action, Config, FallbackAnswer, Match, Route};
+use crate::config::model::{Action, Config, FallbackAnswer, Match, Route, Tcp};
 use crate::config::policy;
 use crate::config::raw::Raw;
 use crate::config::source::child;
@@ -49,6 +49,8 @@ impl Check<'_> {
         self.report_unused("chain", "/chains", "route has it", &chains);
         let plugins = config.chains.values().flatten().map(String::as_str).collect();
         self.report_unused("plugin", "/plugins", "chain has it", &plugins);
+        let passed = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
+        upstreams.extend(passed.flat_map(Tcp::upstreams));
         // A plugin may choose an upstream, and then its configuration names it.
         config.plugins.values().for_each(|plugin| words(&plugin.config, &mut upstreams));
         self.report_unused("upstream", "/upstreams", "route leads to it", &upstreams);
