@@ -5,6 +5,7 @@ mod names;
 mod plugins;
 mod routes;
 mod upstreams;
+mod vm;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -5,6 +5,7 @@
 //! the place of a value by its JSON pointer.
 
 mod tls;
+mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +17,7 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
+pub use vm::Vm;
 
 /// A whole configuration file, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,6 +138,8 @@ pub struct Plugin {
     pub limits: PluginLimits,
     /// What the plugin may do beyond its request.
     pub allow: Allow,
+    /// The VM of a proxy-wasm plugin, where the file says something of it.
+    pub vm: Option<Vm>,
     /// The plugin's own configuration; null where there is none.
     pub config: serde_json::Value,
 }

@@ -94,6 +94,7 @@ pub(super) struct RawPlugin {
     pub(super) limits: RawPluginLimits,
     #[serde(default)]
     pub(super) allow: RawAllow,
+    pub(super) vm: Option<RawVm>,
     #[serde(default)]
     pub(super) config: Value,
 }
@@ -211,6 +212,7 @@ maps_only! {
     RawPlugin, "a map, as in `{ source: std:api-key }`";
     RawPluginLimits, "a map, as in `{ time: 5ms }`";
     RawAllow, "a map, as in `{ key-value: true }`";
+    RawVm, "a map, as in `{ id: shared, config: … }`";
     RawHttp, "a map, as in `{ hosts: [users.internal:8080] }`";
     RawRoute, "a map, as in `{ match: { path: /api/** }, upstream: users }`";
     RawMatch, "a map, as in `{ path: /api/** }`";
@@ -220,7 +222,9 @@ maps_only! {
 }
 
 mod tls;
+mod vm;
 
+pub(super) use vm::RawVm;
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
 
 /// A map that may also be written as its main value alone.

@@ -67,7 +67,8 @@ pub(super) async fn handle(
         }
     };
     let name = pin.routes[index].name.clone();
-    let state = State::new(parts, client, name, pin.clone(), started);
+    let mut state = State::new(parts, client, name, pin.clone(), started);
+    state.timeout = pin.routes[index].timeout;
     let flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
     Ok(flight.run(body.into()).await)
 }
@@ -103,7 +104,11 @@ impl Flight {
     async fn answer(&mut self, body: Body) -> Result<Answer, Trouble> {
         let chain = self.chain();
         let body = self.meter(body).await?;
-        match chain.request_headers(&mut *self.hand.lock().await).await {
+        let mut exchange = self.hand.lock().await;
+        exchange.body_end = http_body::Body::is_end_stream(&body);
+        let verdict = chain.request_headers(&mut exchange).await;
+        drop(exchange);
+        match verdict {
             Verdict::Continue => {}
             Verdict::Reply(reply) => return Ok(Answer::Reply(reply)),
         }
@@ -141,7 +146,7 @@ impl Flight {
         let routing = std::mem::take(&mut exchange.routing);
         let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
         exchange.request_open = false;
-        let body_changes = chain.touches_body(Phase::RequestBody);
+        let body_changes = chain.changes_length(Phase::RequestBody);
         let request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
         drop(exchange);
         let begun = Instant::now();
@@ -187,6 +192,7 @@ impl Flight {
                 body
             }
         };
+        exchange.body_end = http_body::Body::is_end_stream(&body);
         chain.response_headers(&mut exchange).await.map_or(body, Body::full)
     }
 
@@ -205,11 +211,12 @@ impl Flight {
     /// Whether the response may have a body at all (RFC 9110, section 6.4.1); where it has, and plugins may change it,
     /// its length is not what the upstream said.
     async fn has_body(&mut self) -> bool {
+        let changes_length = self.route().chain.changes_length(Phase::ResponseBody);
         let mut exchange = self.hand.lock().await;
         let head = exchange.request.method == Method::HEAD;
         let Some(response) = &mut exchange.response else { return false };
         let has = !head && !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if has {
+        if has && changes_length {
             response.headers.remove(CONTENT_LENGTH);
         }
         has

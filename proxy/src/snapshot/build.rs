@@ -238,6 +238,7 @@ impl<'a> Builder<'a> {
             let at = format!("/plugins/{}/allow/output", escape(name));
             Trouble::Mistake(vec![self.source.error(&at, format!("the output cannot be opened: {error}"))])
         })?;
+        let vm = plugin.vm.clone().unwrap_or_else(|| config::Vm::of(name));
         Ok(Env {
             name: name.into(),
             config: plugin.config.to_string(),
@@ -252,6 +253,9 @@ impl<'a> Builder<'a> {
             custom: metrics.custom(name),
             output,
             outbound: outbound.clone(),
+            shared: stores.shared(&vm.id),
+            queues: stores.queues(),
+            vm,
             workers: *workers,
         })
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::Outbound;
-use crate::config::{Allow, InstanceMode, OnError, PluginLimits};
-use crate::store::Space;
+use crate::config::{Allow, InstanceMode, OnError, PluginLimits, Vm};
+use crate::store::{Queues, SharedData, Space};
 use crate::telemetry::{Custom, Output, PluginMetrics};
 
 /// What one version of a plugin is given.
@@ -37,6 +37,12 @@ pub struct Env {
     pub output: Arc<Output>,
     /// How it sends requests of its own.
     pub outbound: Arc<dyn Outbound>,
+    /// What YAML says of its VM, where it is of an ABI that has one.
+    pub vm: Vm,
+    /// What it shares with VMs of the same id.
+    pub shared: Arc<SharedData>,
+    /// The queues between VMs.
+    pub queues: Arc<Queues>,
     /// Worker threads; each has a pool of instances of its own.
     pub workers: usize,
 }
