@@ -22,7 +22,7 @@ use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::Cluster;
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
-pub use plugin::{PluginEntry, PluginState, Step};
+pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
 
 /// A configuration that can serve.
 pub struct Snapshot {

@@ -11,7 +11,6 @@ use crate::config::{Backend, Balance, PluginSource, Protocol};
 use crate::reload::{Reloader, Trigger};
 use crate::snapshot::{PluginEntry, PluginState};
 use crate::telemetry::Exposition;
-use crate::wasm::Plugin;
 
 /// The admin API's view of gofe.
 pub(super) struct Control {
@@ -150,7 +149,7 @@ impl admin::Control for Control {
 
 impl Control {
     fn plugin(&self, name: &str, entry: &PluginEntry, source: &PluginSource) -> PluginView {
-        let plugin = entry.step.plugin();
+        let code = entry.code;
         PluginView {
             name: name.to_owned(),
             version: entry.since,
@@ -158,8 +157,8 @@ impl Control {
                 PluginSource::Standard(name) => format!("std:{name}"),
                 PluginSource::File(path) => format!("file:{}", path.display()),
             },
-            digest: plugin.map(|plugin| plugin.digest().to_string()),
-            abi: plugin.map(|plugin| Plugin::abi(plugin).name()),
+            digest: code.map(|code| code.digest.to_string()),
+            abi: code.map(|code| code.abi.name()),
             phases: entry.step.interest().phases.names(),
             state: match &entry.state {
                 PluginState::Active => admin::PluginState::Active,
