@@ -4,6 +4,7 @@
 mod build;
 mod listeners;
 mod live;
+mod outgoing;
 mod plugin;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::Cluster;
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
+pub use outgoing::Outgoing;
 pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
 
 /// A configuration that can serve.

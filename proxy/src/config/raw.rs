@@ -224,8 +224,8 @@ maps_only! {
 mod tls;
 mod vm;
 
-pub(super) use vm::RawVm;
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
+pub(super) use vm::RawVm;
 
 /// A map that may also be written as its main value alone.
 pub(super) struct Brief<T>(pub(super) T);

@@ -11,8 +11,8 @@ use tracing::warn;
 
 use super::listeners;
 use super::plugin::{self, FailedPlugin, Key};
-use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
-use crate::chain::{Chain, Outbound};
+use super::{Action, Outgoing, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
+use crate::chain::Chain;
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
 use crate::route;
 use crate::store::Stores;
@@ -33,7 +33,7 @@ pub struct Resources {
     /// Plugins' outputs.
     pub outputs: Arc<Outputs>,
     /// Plugins' own requests.
-    pub outbound: Arc<dyn Outbound>,
+    pub outbound: Arc<Outgoing>,
     /// Worker threads.
     pub workers: usize,
 }

@@ -12,8 +12,6 @@ mod host;
 mod pairs;
 mod slot;
 mod stream;
-#[cfg(test)]
-mod tests;
 mod vm;
 
 use std::sync::Arc;
@@ -28,7 +26,7 @@ use data::Host;
 use slot::{Entered, Slot};
 
 /// One version of a proxy-wasm plugin.
-pub struct ProxyWasm {
+pub struct ProxyWasmFilter {
     code: Arc<Code>,
     interest: Interest,
     /// One for each worker.
@@ -44,13 +42,13 @@ struct Code {
     live: Arc<AtomicUsize>,
 }
 
-impl ProxyWasm {
+impl ProxyWasmFilter {
     /// Makes a plugin ready: starts a VM for each worker, which lets the plugin check its configuration.
     ///
     /// # Errors
     /// When the code does not fit the ABI, fails, or refuses its configuration.
     pub fn load(engine: &Engine, artifact: &Artifact, env: Env) -> Result<Self, LoadError> {
-        let misfit = |error: wasmtime::Error| LoadError::Abi(artifact.abi, format!("{error:#}"));
+        let misfit = |error: wasmtime::Error| LoadError::abi(artifact.abi, format!("{error:#}"));
         let module = artifact.module()?;
         let mut linker = Linker::new(engine.wasmtime());
         host::link(&mut linker, module).map_err(misfit)?;
@@ -101,7 +99,7 @@ impl ProxyWasm {
     }
 }
 
-impl Drop for ProxyWasm {
+impl Drop for ProxyWasmFilter {
     fn drop(&mut self) {
         for slot in &self.slots {
             slot.stop();
@@ -109,7 +107,7 @@ impl Drop for ProxyWasm {
     }
 }
 
-impl Filter for ProxyWasm {
+impl Filter for ProxyWasmFilter {
     fn name(&self) -> &str {
         &self.code.env.name
     }

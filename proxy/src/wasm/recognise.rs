@@ -235,7 +235,9 @@ mod tests {
         let http_wasm = r#"(module (import "http_handler" "log" (func (param i32 i32 i32)))
             (func (export "handle_request") (result i64) i64.const 0))"#;
         assert_eq!(abi(http_wasm), Ok(Abi::HttpWasm));
-        assert!(abi(r#"(module (func (export "proxy_abi_version_0_3_0")))"#).unwrap_err().contains("proxy-wasm 0.3.0;"));
+        assert!(
+            abi(r#"(module (func (export "proxy_abi_version_0_3_0")))"#).unwrap_err().contains("proxy-wasm 0.3.0;")
+        );
         assert!(abi("(module)").unwrap_err().contains("handle_request"));
         assert!(abi("(component)").unwrap_err().contains("gofe:plugin/lifecycle"));
     }

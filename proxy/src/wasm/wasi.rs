@@ -12,12 +12,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 pub(super) fn empty_world(plugin: &Arc<str>) -> WasiCtxBuilder {
     let stream = |error| LogStream { plugin: plugin.clone(), error, line: Vec::new() };
     let mut builder = WasiCtxBuilder::new();
-    builder
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .stdout(stream(false))
-        .stderr(stream(true));
+    builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false).stdout(stream(false)).stderr(stream(true));
     builder
 }
 

@@ -50,12 +50,7 @@ pub(super) enum Kind {
 
 impl Host {
     /// Counts a callout and gives it its token; `None` where too many are under way.
-    pub(super) fn callout(
-        &mut self,
-        bytes: usize,
-        kind: &Kind,
-        messages: Option<Sender>,
-    ) -> Option<u32> {
+    pub(super) fn callout(&mut self, bytes: usize, kind: &Kind, messages: Option<Sender>) -> Option<u32> {
         if self.callouts.len() >= MAX_CALLOUTS || self.callout_bytes + bytes > self.env.limits.memory {
             return None;
         }
@@ -323,10 +318,7 @@ impl http_body::Body for Messages {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let message = std::task::ready!(self.channel.poll_recv(cx));
         if let Some(message) = &message {
             // Its prefix was not counted.

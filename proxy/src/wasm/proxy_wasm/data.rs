@@ -75,7 +75,12 @@ pub(super) enum Event {
     None,
     VmStart,
     Configure,
-    HttpCall { status: StatusCode, headers: HeaderMap, body: Bytes, trailers: HeaderMap },
+    HttpCall {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Bytes,
+        trailers: HeaderMap,
+    },
     GrpcInitial(HeaderMap),
     GrpcMessage(Bytes),
     GrpcTrailing(HeaderMap),

@@ -2,10 +2,7 @@
 //! NUL behind it. Numbers have 32 bits, little-endian.
 
 /// Writes a map.
-pub(super) fn write<'a>(
-    into: &mut Vec<u8>,
-    pairs: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone,
-) {
+pub(super) fn write<'a>(into: &mut Vec<u8>, pairs: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone) {
     into.clear();
     into.extend_from_slice(&(pairs.len() as u32).to_le_bytes());
     for (name, value) in pairs.clone() {

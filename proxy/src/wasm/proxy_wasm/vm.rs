@@ -76,10 +76,10 @@ impl Vm {
             Ok(instance) => instance,
             Err(error) => return Err(LoadError::Failed(store::fault(&store, &error).message)),
         };
-        let exports = Exports::of(&instance, &mut store).map_err(|reason| LoadError::Abi(code.abi, reason))?;
+        let exports = Exports::of(&instance, &mut store).map_err(|reason| LoadError::abi(code.abi, reason))?;
         let linear = instance.get_memory(&mut store, "memory");
         if linear.is_none() {
-            return Err(LoadError::Abi(code.abi, "it does not export its memory as `memory`".to_owned()));
+            return Err(LoadError::abi(code.abi, "it does not export its memory as `memory`".to_owned()));
         }
         store.data_mut().linear = linear;
         store.data_mut().allocate = allocator(&instance, &mut store, code.abi)?;
@@ -250,16 +250,12 @@ impl Vm {
     }
 }
 
-fn allocator(
-    instance: &Instance,
-    store: &mut Store<Host>,
-    abi: Abi,
-) -> Result<Option<TypedFunc<u32, u32>>, LoadError> {
+fn allocator(instance: &Instance, store: &mut Store<Host>, abi: Abi) -> Result<Option<TypedFunc<u32, u32>>, LoadError> {
     let found = ["proxy_on_memory_allocate", "malloc"];
     let found = found.into_iter().find_map(|name| instance.get_typed_func::<u32, u32>(&mut *store, name).ok());
     match found {
         Some(allocate) => Ok(Some(allocate)),
-        None => Err(LoadError::Abi(abi, "it exports neither `proxy_on_memory_allocate` nor `malloc`".to_owned())),
+        None => Err(LoadError::abi(abi, "it exports neither `proxy_on_memory_allocate` nor `malloc`".to_owned())),
     }
 }
 

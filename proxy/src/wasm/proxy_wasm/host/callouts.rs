@@ -196,7 +196,8 @@ fn grpc_call(
     is_place(cx, token_at)?;
     let (memory, host) = parts(cx)?;
     let message = memory::read(memory, message, message_length)?;
-    let named = [(upstream, upstream_length), (service, service_length), (method, method_length), (metadata, metadata_length)];
+    let named =
+        [(upstream, upstream_length), (service, service_length), (method, method_length), (metadata, metadata_length)];
     let (target, mut request) = grpc_request(host, memory, named)?;
     *request.body_mut() = callout::framed(message);
     let time = host.callout_time(timeout);
@@ -219,7 +220,8 @@ fn grpc_stream(
 ) -> Answer {
     is_place(cx, token_at)?;
     let (memory, host) = parts(cx)?;
-    let named = [(upstream, upstream_length), (service, service_length), (method, method_length), (metadata, metadata_length)];
+    let named =
+        [(upstream, upstream_length), (service, service_length), (method, method_length), (metadata, metadata_length)];
     let (target, request) = grpc_request(host, memory, named)?;
     let (sender, receiver) = callout::messages();
     let token = host.send(request, target, None, STREAM_TIME, Kind::GrpcStream(receiver), Some(sender))?;

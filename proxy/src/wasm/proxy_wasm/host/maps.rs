@@ -49,10 +49,7 @@ fn checked(value: &[u8]) -> Result<HeaderValue, Status> {
 
 /// Fields of the connection are the proxy's: they are not forwarded, whoever writes them (RFC 9110, section 7.6.1).
 fn of_connection(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
-    )
+    matches!(name.as_str(), "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade")
 }
 
 impl Host {
@@ -274,7 +271,10 @@ fn set_pseudo(host: &mut Host, map: Map, name: &[u8], value: &[u8]) -> Result<()
                 state.set_target(Uri::from(path.parse::<PathAndQuery>().map_err(|_| Status::BadArgument)?));
             }
             b":authority" | b"host" => {
-                std::str::from_utf8(value).ok().and_then(|text| text.parse::<Authority>().ok()).ok_or(Status::BadArgument)?;
+                std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse::<Authority>().ok())
+                    .ok_or(Status::BadArgument)?;
                 let value = HeaderValue::from_bytes(value).map_err(|_| Status::BadArgument)?;
                 state.request.headers.insert(HOST, value);
             }
@@ -284,7 +284,8 @@ fn set_pseudo(host: &mut Host, map: Map, name: &[u8], value: &[u8]) -> Result<()
         },
         (Map::Headers(Side::Response), b":status") if state.response_open => {
             let status = StatusCode::from_bytes(value).map_err(bad)?;
-            let status = Some(status).filter(|status| (200..=599).contains(&status.as_u16())).ok_or(Status::BadArgument)?;
+            let status =
+                Some(status).filter(|status| (200..=599).contains(&status.as_u16())).ok_or(Status::BadArgument)?;
             state.response.as_mut().ok_or(Status::BadArgument)?.status = status;
         }
         _ => return Err(Status::BadArgument),

@@ -33,14 +33,7 @@ fn status(error: SharedError) -> Status {
     }
 }
 
-fn get_data(
-    cx: &mut Cx<'_>,
-    key: u32,
-    key_length: u32,
-    pointer_at: u32,
-    length_at: u32,
-    version_at: u32,
-) -> Answer {
+fn get_data(cx: &mut Cx<'_>, key: u32, key_length: u32, pointer_at: u32, length_at: u32, version_at: u32) -> Answer {
     let (memory, host) = parts(cx)?;
     let key = memory::read(memory, key, key_length)?;
     let (value, version) = host.env.shared.get(key).ok_or(Status::NotFound)?;

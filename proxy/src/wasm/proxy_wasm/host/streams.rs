@@ -136,12 +136,14 @@ fn send_local_response(
     }
     let stream = host.stream_mut().ok_or(Status::BadArgument)?;
     let state = stream.state.as_deref_mut().ok_or(Status::BadArgument)?;
-    if state.phase == Phase::Complete || (stream::side(state.phase) == Some(Side::Request) && state.response.is_some()) {
+    if state.phase == Phase::Complete || (stream::side(state.phase) == Some(Side::Request) && state.response.is_some())
+    {
         return Err(Status::BadArgument.into());
     }
     headers.remove(CONTENT_LENGTH);
     let mut reply = Reply { status, headers, body: Bytes::copy_from_slice(body) };
-    let is_grpc = state.request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let is_grpc =
+        state.request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if is_grpc {
         as_grpc(&mut reply, grpc_status);
     }

@@ -62,7 +62,8 @@ pub(super) fn link(linker: &mut Linker<Host>, module: &Module) -> wasmtime::Resu
 
 /// What runtimes import beyond the ABI.
 fn link_runtime(linker: &mut Linker<Host>, module: &Module) -> wasmtime::Result<()> {
-    let env: Vec<_> = module.imports().filter(|import| import.module() == super::ENV).map(|i| i.name().to_owned()).collect();
+    let env: Vec<_> =
+        module.imports().filter(|import| import.module() == super::ENV).map(|i| i.name().to_owned()).collect();
     if env.iter().any(|name| name == "emscripten_notify_memory_growth") {
         linker.func_wrap(super::ENV, "emscripten_notify_memory_growth", |_: Cx<'_>, _: u32| {})?;
     }
@@ -72,11 +73,21 @@ fn link_runtime(linker: &mut Linker<Host>, module: &Module) -> wasmtime::Result<
     linker.allow_shadowing(false);
     for import in module.imports() {
         let (name, ExternType::Func(ty)) = (import.name(), import.ty()) else { continue };
-        let known = |name| matches!(
-            name,
-            "fd_write" | "clock_time_get" | "random_get" | "environ_sizes_get" | "environ_get" | "args_sizes_get"
-                | "args_get" | "proc_exit" | "sched_yield" | "clock_res_get"
-        );
+        let known = |name| {
+            matches!(
+                name,
+                "fd_write"
+                    | "clock_time_get"
+                    | "random_get"
+                    | "environ_sizes_get"
+                    | "environ_get"
+                    | "args_sizes_get"
+                    | "args_get"
+                    | "proc_exit"
+                    | "sched_yield"
+                    | "clock_res_get"
+            )
+        };
         let number = ty.results().len() == 1 && ty.results().all(|result| matches!(result, ValType::I32));
         if !MODULES.contains(&import.module()) || known(name) || !number {
             continue;
