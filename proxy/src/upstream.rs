@@ -8,16 +8,22 @@ mod balance;
 mod cluster;
 mod connect;
 mod echo;
+mod endpoint;
 mod error;
 mod http1;
 mod http2;
+mod members;
 mod message;
 pub mod outbound;
+mod outcome;
+mod pick;
 mod slot;
 mod upload;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use cluster::{Cluster, EndpointStatus, Sent};
 pub use error::Error;
+pub use pick::Hint;

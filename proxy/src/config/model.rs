@@ -4,18 +4,21 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod listener;
+mod matching;
 mod tls;
 mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
+pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 pub use vm::Vm;
 
@@ -44,19 +47,6 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, Upstream>,
-}
-
-/// One address on which gofe accepts clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// The address; port 0 takes a free port.
-    pub address: SocketAddr,
-    /// TLS; absent for cleartext.
-    pub tls: Option<Tls>,
-    /// Where requests are sent instead of being served; only on cleartext listeners.
-    pub redirect: Option<Redirect>,
-    /// What browsers are told of HTTPS; only with TLS.
-    pub hsts: Option<Hsts>,
 }
 
 /// The admin API.
@@ -235,6 +225,10 @@ pub enum Output {
 pub struct Route {
     /// The name in logs, metrics and plugins: the file's `name`, or the path pattern.
     pub name: String,
+    /// The names of the listeners that it serves on; empty for all.
+    pub listeners: Vec<String>,
+    /// Of routes that would take a request, those with the highest priority are looked at first. Default 0.
+    pub priority: i16,
     /// Which requests it takes.
     pub matches: Match,
     /// The name of the chain; absent for none.
@@ -245,46 +239,6 @@ pub struct Route {
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
     pub body_size: Option<u64>,
-}
-
-/// Which requests a route takes: all that is named must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Match {
-    /// Hosts without port, in lower case; empty for every host.
-    pub hosts: Vec<HostPattern>,
-    /// The path.
-    pub path: PathPattern,
-    /// Methods; empty for every method.
-    pub methods: Vec<Method>,
-    /// Header fields that must be there.
-    pub headers: Vec<HeaderMatch>,
-}
-
-/// A host in a match.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HostPattern {
-    /// This host.
-    Exact(String),
-    /// `*.example.com`: any name below `example.com`; here without the `*.`.
-    Suffix(String),
-}
-
-/// A path in a match.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PathPattern {
-    /// `/a/b`: this path.
-    Exact(String),
-    /// `/a/**`: `/a` and everything below it, here `/a`; `/**` is here the empty string.
-    Prefix(String),
-}
-
-/// A header field in a match.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderMatch {
-    /// The field's name.
-    pub name: HeaderName,
-    /// The value it must have; any where there is none.
-    pub value: Option<HeaderValue>,
 }
 
 /// What answers a route's requests.
@@ -356,27 +310,9 @@ pub enum Protocol {
     Http2,
 }
 
-impl Match {
-    /// How many conditions there are besides host and path: of two routes with the same, the one with more goes first.
-    pub fn conditions(&self) -> usize {
-        usize::from(!self.methods.is_empty()) + self.headers.len()
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(host) => f.write_str(host),
-            Self::Suffix(suffix) => write!(f, "*.{suffix}"),
-        }
-    }
-}
-
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(path) => f.write_str(path),
-            Self::Prefix(prefix) => write!(f, "{prefix}/**"),
-        }
+impl Route {
+    /// Whether it serves on the listener of this name; one without a name has the routes of all listeners only.
+    pub fn serves_on(&self, listener: Option<&str>) -> bool {
+        self.listeners.is_empty() || listener.is_some_and(|name| self.listeners.iter().any(|known| known == name))
     }
 }

@@ -5,16 +5,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 
-use http::Method;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, de};
 use serde_json::Value;
 
-use super::model::{
-    Backend, Balance, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Protocol,
-};
-use super::written::{As, Callee, Digest, Server, Size, Status, Time, Wanted};
+use super::model::{Backend, Balance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol};
+use super::written::{As, Callee, Digest, Server, Size, Status, Time};
 
 /// A list; a hole is an item that was wrong and has been reported.
 pub(super) type List<T> = Vec<Option<T>>;
@@ -33,15 +30,6 @@ pub(super) struct Raw {
     pub(super) chains: BTreeMap<String, List<String>>,
     pub(super) routes: List<RawRoute>,
     pub(super) upstreams: BTreeMap<String, RawUpstream>,
-}
-
-#[derive(Deserialize)]
-#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawListener {
-    pub(super) address: As<SocketAddr>,
-    pub(super) tls: Option<RawTls>,
-    pub(super) redirect_to_https: Option<Brief<RawRedirect>>,
-    pub(super) hsts: Option<Brief<RawHsts>>,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +117,9 @@ pub(super) struct RawHttp {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRoute {
     pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) listeners: List<String>,
+    pub(super) priority: Option<i64>,
     #[serde(default, rename = "match")]
     pub(super) matches: RawMatch,
     pub(super) chain: Option<String>,
@@ -136,16 +127,6 @@ pub(super) struct RawRoute {
     pub(super) respond: Option<RawRespond>,
     pub(super) timeout: Option<As<Time>>,
     pub(super) body_size: Option<As<Size>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(super) struct RawMatch {
-    pub(super) path: Option<As<PathPattern>>,
-    pub(super) host: Option<As<HostPattern>>,
-    pub(super) hosts: List<As<HostPattern>>,
-    pub(super) methods: List<As<Method>>,
-    pub(super) headers: BTreeMap<String, As<Wanted>>,
 }
 
 #[derive(Deserialize)]
@@ -203,7 +184,6 @@ macro_rules! maps_only {
 
 maps_only! {
     Raw, "a map of settings";
-    RawListener, "a map, as in `{ address: 127.0.0.1:8080 }`";
     RawAdmin, "a map, as in `{ address: 127.0.0.1:9901 }`";
     RawClientLimits, "a map, as in `{ body-size: 10MiB }`";
     RawClientTimeouts, "a map, as in `{ idle: 60s }`";
@@ -216,14 +196,20 @@ maps_only! {
     RawHttp, "a map, as in `{ hosts: [users.internal:8080] }`";
     RawRoute, "a map, as in `{ match: { path: /api/** }, upstream: users }`";
     RawMatch, "a map, as in `{ path: /api/** }`";
+    RawPath, "a map, as in `{ regex: '/users/[0-9]+' }`";
+    RawValue, "a map, as in `{ prefix: v2 }`";
     RawRespond, "a map, as in `{ status: 404 }`";
     RawUpstream, "a map, as in `{ endpoints: [127.0.0.1:9000] }`";
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod listener;
+mod matching;
 mod tls;
 mod vm;
 
+pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
+pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
 pub(super) use vm::RawVm;
 
@@ -277,6 +263,10 @@ impl<'de, T: Main> Visitor<'de> for BriefVisitor<T> {
 
     fn visit_bool<E: Error>(self, on: bool) -> Result<Self::Value, E> {
         T::from_switch(on).map(Brief).ok_or_else(|| E::invalid_type(Unexpected::Bool(on), &self))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        T::from_switch(true).map(Brief).ok_or_else(|| E::invalid_type(Unexpected::Unit, &self))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {

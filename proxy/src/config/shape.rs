@@ -121,6 +121,7 @@ fn was_written(source: &Source, pointer: &str, key: &str) -> bool {
 fn plainly(name: &str) -> String {
     match name {
         "u64" | "usize" | "u32" => "a whole number, 0 or more".to_owned(),
+        "i64" => "a whole number".to_owned(),
         "a boolean" => "`true` or `false`".to_owned(),
         "a sequence" | "sequence" => "a list".to_owned(),
         "map" => "a map".to_owned(),

@@ -111,7 +111,7 @@ fn every_key_has_its_effect() {
 #[test]
 fn listeners_have_their_effect() {
     let config = loaded(&golden("complete.yaml")).config;
-    let [plain, redirect, secure, old] = &config.listeners[..] else { panic!("four listeners") };
+    let [plain, redirect, secure, old, edge] = &config.listeners[..] else { panic!("five listeners") };
     assert_eq!((&plain.tls, &plain.redirect, &plain.hsts), (&None, &None, &None));
     let status = http::StatusCode::MOVED_PERMANENTLY;
     assert_eq!(redirect.redirect, Some(Redirect { port: 8443, status }));
@@ -133,6 +133,15 @@ fn listeners_have_their_effect() {
     let tls = old.tls.as_ref().expect("TLS");
     assert_eq!((tls.minimum_version, &tls.alpn[..]), (TlsVersion::Tls12, &[Alpn::Http2, Alpn::Http11][..]));
     assert_eq!((tls.handshake_timeout, &old.redirect), (Duration::from_secs(10), &None));
+    assert_eq!((edge.name.as_deref(), edge.address.to_string()), (Some("edge"), "unix:run/edge.sock".into()));
+    assert_eq!((edge.mode, plain.mode), (0o600, 0o660));
+    let networks = |texts: &[&str]| Networks(texts.iter().map(|text| text.parse().unwrap()).collect());
+    let timeout = Duration::from_secs(1);
+    assert_eq!(edge.proxy_protocol, Some(ProxyProtocol { from: networks(&["127.0.0.1/32"]), timeout }));
+    let from = networks(&["10.0.0.0/8", "fd00::/8"]);
+    assert_eq!(edge.trusted_proxies, Some(TrustedProxies { from, header: ClientHeader::Forwarded }));
+    assert_eq!((&config.routes[0].listeners[..], config.routes[2].listeners.len()), (&["edge".to_owned()][..], 0));
+    assert!(config.routes[0].serves_on(Some("edge")) && !config.routes[0].serves_on(None));
 }
 
 #[test]
@@ -144,14 +153,25 @@ fn a_private_key_in_the_place_of_its_file_is_not_shown() {
 #[test]
 fn routes_and_upstreams_have_their_effect() {
     let config = loaded(&golden("complete.yaml")).config;
-    let [api, exact, rest] = &config.routes[..] else { panic!("three routes") };
+    let [api, exact, template, regex, rest] = &config.routes[..] else { panic!("five routes") };
     assert_eq!([&*api.name, &*exact.name, &*rest.name], ["api", "/exact", "/**"]);
     assert_eq!(api.matches.path, PathPattern::Prefix("/api".into()));
     let hosts = [HostPattern::Exact("example.com".into()), HostPattern::Suffix("example.com".into())];
     assert_eq!(api.matches.hosts, hosts);
     assert_eq!(api.matches.methods, ["GET", "POST"]);
-    let headers: Vec<_> = api.matches.headers.iter().map(|h| (h.name.as_str(), h.value.is_some())).collect();
-    assert_eq!(headers, [("x-a", true), ("x-b", false), ("x-c", false), ("x-d", false)]);
+    assert_eq!(api.priority, 10);
+    let headers: Vec<_> = api.matches.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(headers, ["x-a", "x-b", "x-c", "x-d", "x-e", "x-f"]);
+    let values: Vec<_> = api.matches.headers.iter().map(|(_, value)| value).collect();
+    let present = &ValueMatch::Present;
+    assert_eq!(values[..5], [&ValueMatch::Exact("v".into()), present, present, present, &ValueMatch::Absent]);
+    assert!(matches!(values[5], ValueMatch::Regex(pattern) if pattern.text() == "[a-z]+"));
+    assert_eq!(api.matches.query[1], ("page".into(), ValueMatch::Prefix("1".into())));
+    assert_eq!(api.matches.cookies, [("session".into(), ValueMatch::Suffix(".eu".into()))]);
+    let networks: Vec<_> = api.matches.client_addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(api.matches.server_names, [HostPattern::Suffix("example.com".into())]);
+    assert_eq!([&*template.name, &*regex.name], ["/users/{id}/{rest...}", "/users/[0-9]+"]);
     assert_eq!((api.timeout, api.body_size), (Duration::from_secs(1), Some(10 << 20)));
     assert_eq!(exact.action, Action::Respond { status: http::StatusCode::NOT_FOUND, body: "nothing here".into() });
     assert_eq!((rest.timeout, rest.body_size), (Duration::from_secs(60), None));
@@ -341,7 +361,7 @@ fn the_example_of_the_reference_is_right() {
 fn the_reference_has_every_key() {
     let map = "{ qqqqqqqq: 1 }";
     let text = format!(
-        "qqqqqqqq: 1\nlisteners: [{map}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
+        "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
          {{ tls: {{ certificates: [{map}], client-certificates: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
          routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }} }}"
@@ -355,5 +375,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 21, "a structure is not in this test");
+    assert_eq!(count, 23, "a structure is not in this test");
 }

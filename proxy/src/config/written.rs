@@ -8,15 +8,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::HeaderValue;
 use http::uri::Authority;
 use http::{Method, StatusCode};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-use super::model::{
-    Backend, Balance, HostPattern, InstanceMode, LogFormat, OnError, Output, PathPattern, PluginSource, Protocol,
-};
-use super::path::normalized;
+use super::model::{Backend, Balance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol};
 use super::{STANDARD_PLUGINS, nearest};
 
 /// A type that is written as one word or number.
@@ -36,8 +32,6 @@ pub(super) trait Written: Sized {
 /// A scalar that is not a string.
 #[derive(Clone, Copy)]
 pub(super) enum Plain {
-    Null,
-    Bool(bool),
     Number(u64),
     Fraction(f64),
 }
@@ -63,14 +57,6 @@ impl<T: Written> Visitor<'_> for Reader<T> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         T::read(text).map_err(E::custom)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<T, E> {
-        T::read_plain(Plain::Null).ok_or_else(|| E::invalid_type(Unexpected::Unit, &self))
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
-        T::read_plain(Plain::Bool(value)).ok_or_else(|| E::invalid_type(Unexpected::Bool(value), &self))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
@@ -271,55 +257,6 @@ impl Written for Digest {
     }
 }
 
-impl Written for PathPattern {
-    const WHAT: &'static str = "a path, as in `/a/b` or `/a/**`";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let help = "write an exact path, as in `/a/b`, or everything below one, as in `/a/**`";
-        let (path, prefix) = match text.strip_suffix("/**") {
-            Some(path) => (path, true),
-            None => (text, false),
-        };
-        if !text.starts_with('/') {
-            return Err(format!("a path begins with `/`\n{help}"));
-        }
-        if path.contains(['*', '{', '}']) {
-            return Err(format!("`{text}` has a wildcard that is not supported\n{help}"));
-        }
-        if !path.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"<>\\^`|".contains(&b)) {
-            return Err(format!(
-                "`{text}` has a character that no path has\nwrite it as `%` and two hexadecimal digits"
-            ));
-        }
-        match normalized(path) {
-            None => Err("segments `.` and `..` never match: such requests are refused".to_owned()),
-            Some(normal) if *normal != *path || (prefix && path.ends_with('/')) => {
-                let normal = normal.trim_end_matches('/');
-                Err(format!("this spelling never matches\nwrite `{normal}{}`", if prefix { "/**" } else { "" }))
-            }
-            Some(_) if prefix => Ok(Self::Prefix(path.to_owned())),
-            Some(_) => Ok(Self::Exact(path.to_owned())),
-        }
-    }
-}
-
-impl Written for HostPattern {
-    const WHAT: &'static str = "a host, as in `example.com` or `*.example.com`";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let help = "write a name without port, as in `example.com`, or all names below one, as in `*.example.com`";
-        let host = text.to_ascii_lowercase();
-        let host = host.strip_suffix('.').unwrap_or(&host);
-        match host.strip_prefix("*.") {
-            _ if text == "*" => Err("`*` is not a host\nleave `host` out to take every host".to_owned()),
-            Some(suffix) if is_host(suffix) && !suffix.starts_with('[') => Ok(Self::Suffix(suffix.to_owned())),
-            None if is_host(host) => Ok(Self::Exact(host.to_owned())),
-            _ if !text.is_ascii() => Err(format!("`{text}` is not ASCII\nwrite the name as `xn--…`")),
-            _ => Err(format!("`{text}` is not a host\n{help}")),
-        }
-    }
-}
-
 impl Written for Method {
     const WHAT: &'static str = "a method, as in `GET`";
 
@@ -330,26 +267,6 @@ impl Written for Method {
             return Err(format!("methods are case-sensitive\nwrite `{upper}`"));
         }
         Self::from_bytes(text.as_bytes()).map_err(|_| format!("`{text}` is not a method\nwrite one as in `GET`"))
-    }
-}
-
-/// What a header field must be.
-#[derive(Debug, Clone)]
-pub(super) struct Wanted(pub(super) Option<HeaderValue>);
-
-impl Written for Wanted {
-    const WHAT: &'static str = "the value as a string in quotes, or `true` for any value";
-
-    fn read(text: &str) -> Result<Self, String> {
-        HeaderValue::from_str(text)
-            .ok()
-            .filter(|_| text.trim() == text)
-            .map(|value| Self(Some(value)))
-            .ok_or_else(|| "no header field has this value".to_owned())
-    }
-
-    fn read_plain(plain: Plain) -> Option<Self> {
-        matches!(plain, Plain::Null | Plain::Bool(true)).then_some(Self(None))
     }
 }
 
@@ -400,6 +317,10 @@ words! {
         "echo" => Self::Echo;
 }
 
+mod listener;
+mod matching;
 mod tls;
 
+pub(super) use listener::{At, Mode};
+pub(super) use matching::{Network, Whole};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

@@ -16,9 +16,10 @@ use std::task::{Context, Poll, Waker, ready};
 use parking_lot::{Mutex, MutexGuard};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{tcp, unix};
 use tokio::task::yield_now;
+
+use super::Connection;
 
 /// What is at least this long goes out at once: waking a reader costs little beside it, and copying it much.
 const LARGE: usize = 16 << 10;
@@ -70,14 +71,38 @@ pub async fn send_in_turn() {
 /// A connection whose writes wait for their turn.
 #[derive(Debug)]
 pub struct Batched {
-    read: OwnedReadHalf,
+    read: ReadHalf,
     outgoing: Arc<Outgoing>,
+}
+
+/// The half of a connection that is read from.
+#[derive(Debug)]
+enum ReadHalf {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+/// The half of a connection that is written to.
+#[derive(Debug)]
+enum WriteHalf {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+}
+
+/// Calls a method of whichever kind of half it is.
+macro_rules! half {
+    ($kind:ident, $half:expr, $inner:ident => $call:expr) => {
+        match $half {
+            $kind::Tcp($inner) => $call,
+            $kind::Unix($inner) => $call,
+        }
+    };
 }
 
 /// What is on its way out of a connection.
 #[derive(Debug)]
 struct Outgoing {
-    stream: OwnedWriteHalf,
+    stream: WriteHalf,
     unsent: Mutex<Unsent>,
 }
 
@@ -96,8 +121,17 @@ struct Unsent {
 
 impl Batched {
     /// Wraps a connection.
-    pub fn new(stream: TcpStream) -> Self {
-        let (read, stream) = stream.into_split();
+    pub fn new(connection: impl Into<Connection>) -> Self {
+        let (read, stream) = match connection.into() {
+            Connection::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+            Connection::Unix(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Unix(read), WriteHalf::Unix(write))
+            }
+        };
         Self { read, outgoing: Arc::new(Outgoing { stream, unsent: Mutex::default() }) }
     }
 
@@ -106,7 +140,7 @@ impl Batched {
     /// # Errors
     /// What the system says.
     pub async fn readable(&self) -> io::Result<()> {
-        self.read.readable().await
+        half!(ReadHalf, &self.read, read => read.readable().await)
     }
 
     /// Reads what is there.
@@ -114,7 +148,7 @@ impl Batched {
     /// # Errors
     /// What the system says; [`ErrorKind::WouldBlock`] where nothing is there.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read.try_read(buffer)
+        half!(ReadHalf, &self.read, read => read.try_read(buffer))
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -166,7 +200,7 @@ impl Outgoing {
                 unsent.blocked = false;
                 return Ok(());
             }
-            match self.stream.try_write(&unsent.bytes[sent..]) {
+            match half!(WriteHalf, &self.stream, stream => stream.try_write(&unsent.bytes[sent..])) {
                 Ok(0) => break Err(ErrorKind::WriteZero.into()),
                 Ok(written) => sent += written,
                 Err(error) => break Err(error),
@@ -181,7 +215,7 @@ impl Outgoing {
         loop {
             match self.try_send(unsent) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ready!(self.stream.as_ref().poll_write_ready(cx))?;
+                    ready!(half!(WriteHalf, &self.stream, stream => stream.as_ref().poll_write_ready(cx)))?;
                 }
                 result => return Poll::Ready(result),
             }
@@ -190,9 +224,9 @@ impl Outgoing {
 
     fn poll_write_now(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
-            match self.stream.try_write_vectored(parts) {
+            match half!(WriteHalf, &self.stream, stream => stream.try_write_vectored(parts)) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ready!(self.stream.as_ref().poll_write_ready(cx))?;
+                    ready!(half!(WriteHalf, &self.stream, stream => stream.as_ref().poll_write_ready(cx)))?;
                 }
                 result => return Poll::Ready(result),
             }
@@ -217,7 +251,7 @@ impl Outgoing {
 
 impl AsyncRead for Batched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(cx, buffer)
+        half!(ReadHalf, &mut self.read, read => Pin::new(read).poll_read(cx, buffer))
     }
 }
 
@@ -256,7 +290,10 @@ impl AsyncWrite for Batched {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut unsent = self.outgoing.unsent.lock();
         ready!(self.outgoing.poll_send(cx, &mut unsent))?;
-        Poll::Ready(SockRef::from(self.outgoing.stream.as_ref()).shutdown(Shutdown::Write))
+        Poll::Ready(match &self.outgoing.stream {
+            WriteHalf::Tcp(stream) => SockRef::from(stream.as_ref()).shutdown(Shutdown::Write),
+            WriteHalf::Unix(stream) => SockRef::from(stream.as_ref()).shutdown(Shutdown::Write),
+        })
     }
 }
 

@@ -1,46 +1,55 @@
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use http::{HeaderName, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 
 use super::*;
-use crate::config::Action;
+use crate::config::{Action, Match, PathPattern, ValueMatch};
+
+mod order;
+
+const ORIGIN: Origin<'_> = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), server_name: None };
 
 fn route(matches: Match) -> Route {
     Route {
         name: String::new(),
+        priority: 0,
         matches,
         chain: None,
         action: Action::Respond { status: StatusCode::OK, body: String::new() },
         timeout: Duration::from_secs(1),
         body_size: None,
-    }
-}
-
-fn path(pattern: &str) -> PathPattern {
-    match pattern.strip_suffix("/**") {
-        Some(prefix) => PathPattern::Prefix(prefix.to_owned()),
-        None => PathPattern::Exact(pattern.to_owned()),
-    }
-}
-
-fn host(pattern: &str) -> HostPattern {
-    match pattern.strip_prefix("*.") {
-        Some(suffix) => HostPattern::Suffix(suffix.to_owned()),
-        None => HostPattern::Exact(pattern.to_owned()),
+        listeners: Vec::new(),
     }
 }
 
 fn to(hosts: &[&str], pattern: &str) -> Route {
-    let hosts = hosts.iter().map(|pattern| host(pattern)).collect();
-    route(Match { hosts, path: path(pattern), methods: Vec::new(), headers: Vec::new() })
+    let list: Vec<String> = hosts.iter().map(|host| format!("{host:?}")).collect();
+    let hosts = if hosts.is_empty() { String::new() } else { format!("hosts: [{}],", list.join(",")) };
+    route(matches(&format!("{hosts} path: {pattern:?}")))
 }
 
-fn wanted(name: &'static str, value: Option<&'static str>) -> HeaderMatch {
-    HeaderMatch { name: HeaderName::from_static(name), value: value.map(HeaderValue::from_static) }
+/// A match as the file has it.
+fn matches(text: &str) -> Match {
+    let yaml = format!("listeners: [{{ address: 127.0.0.1:0 }}]\nroutes: [{{ match: {{ {text} }}, respond: {{}} }}]\n");
+    let loaded = crate::config::parse("test.yaml", &yaml).unwrap_or_else(|wrong| panic!("{wrong}"));
+    loaded.config.routes[0].matches.clone()
+}
+
+fn head(uri: &str) -> Parts {
+    Request::builder().uri(uri).body(()).expect("a request").into_parts().0
 }
 
 fn get(table: &Table, host: &str, path: &str) -> Option<usize> {
-    table.find(host, path, &Method::GET, &HeaderMap::new())
+    table.find(host, path, &head("/"), ORIGIN)
+}
+
+/// Which of these matches takes a request, each the only one that is tried.
+fn taken(texts: &[&str], change: impl Fn(&mut Parts)) -> Vec<bool> {
+    let mut parts = head("/");
+    change(&mut parts);
+    let taken = |text: &&str| Table::build(&[route(matches(text))]).find_request(&parts, ORIGIN) == Ok(Some(0));
+    texts.iter().map(taken).collect()
 }
 
 #[test]
@@ -97,23 +106,22 @@ fn a_host_without_a_matching_path_leaves_the_request_to_a_wider_one() {
 
 #[test]
 fn more_conditions_go_first_and_failing_ones_fall_through() {
-    let with = |methods: &[Method], headers: &[HeaderMatch], pattern: &str| {
-        route(Match { hosts: Vec::new(), path: path(pattern), methods: methods.to_vec(), headers: headers.to_vec() })
-    };
-    let table = Table::build(&[
-        with(&[], &[], "/a"),
-        with(&[Method::POST], &[], "/a"),
-        with(&[Method::POST], &[wanted("x-a", Some("1"))], "/a"),
-        with(&[], &[wanted("x-b", None)], "/a"),
-        with(&[Method::DELETE], &[], "/b"),
-        with(&[], &[], "/**"),
-    ]);
+    let texts = [
+        "path: /a",
+        "path: /a, methods: [POST]",
+        "path: /a, methods: [POST], headers: { x-a: '1' }",
+        "path: /a, headers: { x-b: true }",
+        "path: /b, methods: [DELETE]",
+        "path: /**",
+    ];
+    let table = Table::build(&texts.map(|text| route(matches(text))));
     let find = |method: Method, fields: &[(&'static str, &'static str)], path: &str| {
-        let mut headers = HeaderMap::new();
+        let mut parts = head(path);
+        parts.method = method;
         for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
+            parts.headers.append(*name, HeaderValue::from_static(value));
         }
-        table.find("", path, &method, &headers)
+        table.find_request(&parts, ORIGIN).expect("a plain path")
     };
     assert_eq!(find(Method::GET, &[], "/a"), Some(0));
     assert_eq!(find(Method::POST, &[], "/a"), Some(1));
@@ -128,7 +136,7 @@ fn spellings_of_one_path_do_not_reach_different_routes() {
     let table = Table::build(&[to(&[], "/admin/**"), to(&[], "/**")]);
     let find = |path: &str| {
         let (parts, ()) = Request::builder().uri(path).body(()).expect("a request").into_parts();
-        table.find_request(&parts)
+        table.find_request(&parts, ORIGIN)
     };
     for spelling in ["/admin", "/admin/", "/%61dmin/x", "//admin/x", "/admin//x", "/%61%64min?a=/../b", "/admin/..."] {
         assert_eq!(find(spelling), Ok(Some(0)), "{spelling}");
@@ -154,93 +162,110 @@ fn spellings_of_one_path_do_not_reach_different_routes() {
 #[test]
 fn the_target_goes_before_the_host_field() {
     let table = Table::build(&[to(&["a"], "/**"), to(&["b"], "/**")]);
-    let find =
-        |request: http::request::Builder| table.find_request(&request.body(()).expect("a request").into_parts().0);
+    let find = |request: http::request::Builder| {
+        table.find_request(&request.body(()).expect("a request").into_parts().0, ORIGIN)
+    };
     assert_eq!(find(Request::builder().uri("/").header(HOST, "b:80")), Ok(Some(1)));
     assert_eq!(find(Request::builder().uri("http://a:80/").header(HOST, "b")), Ok(Some(0)));
 }
 
-/// Numbers that look random and are the same in each run (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % end as u64).unwrap_or_default()
+#[test]
+fn templates_and_expressions_stand_between_what_is_literal_and_what_is_below() {
+    let patterns =
+        ["/**", "/users/**", "/users/{id}", "/users/me", "/users/{id}/files/{rest...}", "/{a}/{b}", "/x/{y}/"];
+    let mut routes: Vec<Route> = patterns.iter().map(|pattern| to(&[], pattern)).collect();
+    routes.push(route(matches("path: { regex: '/users/[0-9]+' }")));
+    let table = Table::build(&routes);
+    for (path, expected) in [
+        ("/users/me", 3),
+        ("/users/12", 7),
+        ("/users/12a", 2),
+        ("/users/", 1),
+        ("/users", 1),
+        ("/users/a/b", 1),
+        ("/users/a/files/", 4),
+        ("/users/a/files/b/c", 4),
+        ("/users/a/files", 1),
+        ("/a/b", 5),
+        ("/x/b", 5),
+        ("/x/b/", 6),
+        ("/x//", 0),
+        ("/a/b/c", 0),
+        ("*", 0),
+    ] {
+        assert_eq!(get(&table, "", path), Some(expected), "{path}");
     }
-
-    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
-        items[self.below(items.len())]
-    }
-}
-
-const HOSTS: [&str; 6] = ["a.test", "b.a.test", "c.b.a.test", "*.test", "*.a.test", "*.b.a.test"];
-const PATHS: [&str; 9] = ["/**", "/a/**", "/a/b/**", "/a/b/c/**", "/b/**", "/a", "/a/b", "/", "/a/"];
-const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::PUT];
-
-fn any_route(numbers: &mut Numbers) -> Route {
-    let hosts: Vec<&str> = (0..numbers.below(3)).map(|_| numbers.pick(&HOSTS)).collect();
-    let mut route = to(&hosts, numbers.pick(&PATHS));
-    route.matches.methods = METHODS.iter().filter(|_| numbers.below(4) == 0).cloned().collect();
-    let headers = [("x-a", Some("1")), ("x-a", None), ("x-b", Some("1"))];
-    let headers = headers.iter().filter(|_| numbers.below(4) == 0).map(|(name, value)| wanted(name, *value));
-    route.matches.headers = headers.collect();
-    route
-}
-
-/// How specific a route is for a request; nothing when it does not take it. Written from the documentation.
-fn rank(matches: &Match, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> Option<[usize; 4]> {
-    let host_rank = |pattern: &HostPattern| match pattern {
-        HostPattern::Exact(name) => (name == host).then_some(usize::MAX),
-        HostPattern::Suffix(suffix) => host.strip_suffix(suffix)?.ends_with('.').then_some(suffix.len()),
-    };
-    let host_rank = match matches.hosts.is_empty() {
-        true => 0,
-        false => matches.hosts.iter().filter_map(host_rank).max()?,
-    };
-    let path_rank = match &matches.path {
-        PathPattern::Exact(exact) => (exact == path).then_some(usize::MAX)?,
-        PathPattern::Prefix(prefix) => {
-            let rest = path.strip_prefix(prefix.as_str())?;
-            (rest.is_empty() || rest.starts_with('/')).then_some(prefix.len())?
-        }
-    };
-    let method_holds = matches.methods.is_empty() || matches.methods.contains(method);
-    let holds = |wanted: &HeaderMatch| match &wanted.value {
-        Some(value) => headers.get(&wanted.name) == Some(value),
-        None => headers.get(&wanted.name).is_some(),
-    };
-    let conditions = usize::from(!matches.methods.is_empty()) + matches.headers.len();
-    (method_holds && matches.headers.iter().all(holds)).then_some([host_rank, path_rank, conditions, 0])
 }
 
 #[test]
-fn the_table_finds_what_the_documented_order_says() {
-    let mut numbers = Numbers(7);
-    for _ in 0..300 {
-        let routes: Vec<Route> = (0..numbers.below(30)).map(|_| any_route(&mut numbers)).collect();
-        let table = Table::build(&routes);
-        for _ in 0..100 {
-            let host = numbers.pick(&["a.test", "b.a.test", "c.b.a.test", "d.c.b.a.test", "test", "x"]);
-            let path = numbers.pick(&["/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c/d", "/ab", "/b/x", "/c"]);
-            let method = &METHODS[numbers.below(3)];
-            let mut headers = HeaderMap::new();
-            for name in ["x-a", "x-b"] {
-                if numbers.below(2) == 0 {
-                    headers.insert(name, HeaderValue::from_static(numbers.pick(&["1", "2"])));
-                }
-            }
-            let ranked = routes.iter().enumerate().filter_map(|(index, route)| {
-                let mut rank = rank(&route.matches, host, path, method, &headers)?;
-                rank[3] = usize::MAX - index;
-                Some((rank, index))
-            });
-            let expected = ranked.max().map(|(_, index)| index);
-            let found = table.find(host, path, method, &headers);
-            assert_eq!(found, expected, "{host} {path} {method} {headers:?} in {routes:#?}");
-        }
-    }
+fn a_priority_goes_before_all_else() {
+    let mut wide = to(&[], "/a/**");
+    wide.priority = 1;
+    wide.matches.methods.push(Method::GET);
+    let mut last = to(&["a.test"], "/a/b");
+    last.priority = -1;
+    let table = Table::build(&[to(&["a.test"], "/a/b"), wide, last, to(&[], "/**")]);
+    assert_eq!(get(&table, "a.test", "/a/b"), Some(1));
+    let mut post = head("/a/b");
+    post.method = Method::POST;
+    assert_eq!(table.find("a.test", "/a/b", &post, ORIGIN), Some(0));
+}
+
+#[test]
+fn values_are_compared_whole_by_beginning_by_end_or_by_expression() {
+    let texts = [
+        "headers: { x-a: one }",
+        "headers: { x-a: true }",
+        "headers: { x-a: false }",
+        "headers: { x-a: { prefix: o } }",
+        "headers: { x-a: { suffix: e } }",
+        "headers: { x-a: { regex: 'o[a-z]' } }",
+        "headers: { x-a: { regex: 'o[a-z]*' } }",
+    ];
+    let with =
+        |value: &'static str| taken(&texts, |parts| _ = parts.headers.insert("x-a", HeaderValue::from_static(value)));
+    assert_eq!(with("one"), [true, true, false, true, true, false, true]);
+    assert_eq!(with("two"), [false, true, false, false, false, false, false]);
+    assert_eq!(taken(&texts, |_| {}), [false, false, true, false, false, false, false]);
+}
+
+#[test]
+fn parameters_and_cookies_are_decoded_as_their_formats_say() {
+    let texts = [
+        "query: { q: a b }",
+        "query: { q: { prefix: 'a b' } }",
+        "query: { 'ä': true }",
+        "query: { flag: '' }",
+        "cookies: { session: abc }",
+        "cookies: { session: true }",
+    ];
+    let query = |uri: &str| taken(&texts[..4], |parts| parts.uri = uri.parse().expect("a target"));
+    assert_eq!(query("/?q=a%20b&flag"), [true, true, false, true]);
+    assert_eq!(query("/?x=1&q=z&q=a+b%21"), [false, true, false, false]);
+    assert_eq!(query("/?%C3%A4=&flag=1"), [false, false, true, false]);
+    let cookie = |text: &'static str| {
+        taken(&texts[4..], |parts| _ = parts.headers.insert("cookie", HeaderValue::from_static(text)))
+    };
+    assert_eq!(cookie("a=b; session=abc"), [true, true]);
+    assert_eq!(cookie("session=\"abc\";c=d"), [true, true]);
+    assert_eq!(cookie("xsession=abc; session=x=y"), [false, true]);
+    assert_eq!(cookie("session"), [false, false]);
+}
+
+#[test]
+fn the_client_and_the_name_that_it_asks_for_are_conditions() {
+    let table = Table::build(&[
+        route(matches("client-addresses: [10.0.0.0/8, '::1']")),
+        route(matches("server-names: [a.test, '*.b.test']")),
+    ]);
+    let find = |address: &str, server_name| {
+        let origin = Origin { address: address.parse().expect("an address"), server_name };
+        table.find("", "/", &head("/"), origin)
+    };
+    assert_eq!(find("10.1.2.3", None), Some(0));
+    assert_eq!(find("::1", Some("x.test")), Some(0));
+    assert_eq!(find("11.0.0.1", None), None);
+    assert_eq!(find("11.0.0.1", Some("A.test")), Some(1));
+    assert_eq!(find("11.0.0.1", Some("x.y.b.test.")), Some(1));
+    assert_eq!(find("11.0.0.1", Some("b.test")), None);
 }

@@ -20,7 +20,9 @@ use super::worker::Worker;
 use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
 use crate::http::edge::identify;
 use crate::http::{Body, BodyError, hop};
+use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
+use crate::upstream::Hint;
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -38,11 +40,16 @@ pub(super) async fn handle(
     let started = Instant::now();
     watch.begin();
     let (mut parts, body) = request.into_parts();
+    let client = match &client.trusted {
+        None => client,
+        Some(_) => client.behind(&parts.headers).map_or(client, Arc::new),
+    };
     let version = parts.version;
     let pin = worker.pinner.pin();
     let admitted = admit(&mut parts);
     if admitted.is_ok()
-        && let Some((status, headers)) = client.edge.as_ref().and_then(|e| e.redirect(&parts.headers, &parts.uri))
+        && let Some((status, headers)) =
+            client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))
     {
         watch.end();
         worker.metrics.redirected(worker.index);
@@ -53,7 +60,8 @@ pub(super) async fn handle(
         identify(&mut parts.headers, &pin.identities, identity);
     }
     let found = admitted.map_err(Trouble::Refused).and_then(|()| {
-        let found = pin.table.find_request(&parts).map_err(|_| Refusal::AmbiguousPath)?;
+        let table = pin.table(client.listener);
+        let found = table.find_request(&parts, origin(&client)).map_err(|_| Refusal::AmbiguousPath)?;
         found.ok_or(Trouble::NoRoute)
     });
     let index = match found {
@@ -148,9 +156,11 @@ impl Flight {
         exchange.request_open = false;
         let body_changes = chain.changes_length(Phase::RequestBody);
         let request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
+        let client = exchange.client.address.ip();
         drop(exchange);
+        let hint = Hint { subset: &routing.subset, client: Some(client), key: None };
         let begun = Instant::now();
-        let sent = upstream.cluster.send(self.worker.index, request, &routing.subset).await;
+        let sent = upstream.cluster.send(self.worker.index, request, hint).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
         exchange.summary.upstream_duration = Some(took);
@@ -245,6 +255,12 @@ impl Flight {
         harden(&exchange.client, &mut parts.headers);
         parts
     }
+}
+
+/// What routes may ask of the client's connection.
+fn origin(client: &Client) -> Origin<'_> {
+    let server_name = client.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    Origin { address: client.address.ip().to_canonical(), server_name }
 }
 
 /// Says what the client's listener says in every response.

@@ -14,7 +14,6 @@ use super::plugin::{self, FailedPlugin, Key};
 use super::{Action, Outgoing, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::Chain;
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
-use crate::route;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::Cluster;
@@ -75,7 +74,9 @@ impl<'a> Builder<'a> {
         builder.log(config);
         let admin_token = builder.admin_token(config);
         let secrets = builder.secrets(config);
-        let listeners = listeners::build(&loaded.source, config, previous, &mut builder.errors, &mut builder.warnings);
+        let numbers = listeners::numbers(config, previous);
+        let listeners =
+            listeners::build(&loaded.source, config, previous, &numbers, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
@@ -83,10 +84,12 @@ impl<'a> Builder<'a> {
         resources.engine.keep_only(|name| config.plugins.contains_key(name));
         let upstreams = builder.upstreams(config);
         let routes = builder.routes(config, &plugins, &upstreams);
+        let (tables, table_of) = listeners::tables(config, &numbers);
         Ok(Snapshot {
             generation,
             built: SystemTime::now(),
-            table: route::Table::build(&config.routes),
+            tables,
+            table_of,
             loaded: loaded.clone(),
             admin_token,
             routes,
@@ -94,6 +97,7 @@ impl<'a> Builder<'a> {
             plugins,
             identities: listeners::identities(&listeners),
             listeners,
+            numbers,
             warnings: builder.warnings.into(),
         })
     }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use http::{Request, Response};
 
-use super::balance::{Balancer, Candidates};
-use super::slot::{Failure, Slot};
+use super::endpoint::Member;
+use super::members::Members;
+use super::pick::{Hint, Pick};
+use super::slot::Failure;
 use super::upload::Watch;
+use super::view::View;
 use super::{Error, echo, message};
 use crate::config::{self, Backend, Protocol};
 use crate::http::Body;
@@ -22,13 +25,7 @@ pub struct Cluster {
 
 enum Fleet {
     Echo(Arc<str>),
-    Endpoints { labels: Vec<BTreeMap<String, String>>, protocol: Protocol, lanes: Box<[Lane]> },
-}
-
-/// All endpoints as one worker sees them.
-struct Lane {
-    balancer: Balancer,
-    slots: Vec<Arc<Slot>>,
+    Endpoints { members: Members, protocol: Protocol },
 }
 
 /// A response, and who gave it.
@@ -62,11 +59,9 @@ impl Cluster {
     pub fn new(name: &str, config: &config::Upstream, workers: usize) -> Self {
         let fleet = match &config.backend {
             Backend::Echo => Fleet::Echo(echo::ENDPOINT.into()),
-            Backend::Endpoints(endpoints) => Fleet::Endpoints {
-                labels: endpoints.iter().map(|endpoint| endpoint.labels.clone()).collect(),
-                protocol: config.protocol,
-                lanes: (0..workers.max(1)).map(|worker| Lane::new(name, endpoints, config, worker)).collect(),
-            },
+            Backend::Endpoints(endpoints) => {
+                Fleet::Endpoints { members: Members::new(name, config, endpoints, workers), protocol: config.protocol }
+            }
         };
         Self { name: name.into(), fleet }
     }
@@ -80,29 +75,31 @@ impl Cluster {
     pub fn has_subset(&self, subset: &[(String, String)]) -> bool {
         match &self.fleet {
             Fleet::Echo(_) => subset.is_empty(),
-            Fleet::Endpoints { labels, .. } => labels.iter().any(|labels| has_all(labels, subset)),
+            Fleet::Endpoints { members, .. } => members.current().iter().any(|member| member.has_all(subset)),
         }
     }
 
     /// The endpoints in the order of the configuration; none for the demo server.
     pub fn endpoints(&self) -> Vec<EndpointStatus> {
-        let Fleet::Endpoints { labels, lanes, .. } = &self.fleet else { return Vec::new() };
-        let status = |(at, labels): (usize, &BTreeMap<String, String>)| {
-            let slots = || lanes.iter().map(|lane| &lane.slots[at]);
+        let Fleet::Endpoints { members, .. } = &self.fleet else { return Vec::new() };
+        let views = members.views();
+        let status = |member: &Member| {
+            let of = |view| View::slot(view, member.endpoint.id);
+            let counts = || views.iter().filter_map(|view| Some(&of(view)?.counts));
             EndpointStatus {
-                address: Arc::clone(&lanes[0].slots[at].address),
-                labels: labels.clone(),
-                in_flight: slots().map(|slot| slot.counts.in_flight.load(Relaxed)).sum(),
-                total: slots().map(|slot| slot.counts.total.load(Relaxed)).sum(),
-                failures: slots().map(|slot| slot.counts.failures.load(Relaxed)).sum(),
+                address: Arc::clone(&member.endpoint.address),
+                labels: member.found.labels.clone(),
+                in_flight: counts().map(|counts| counts.in_flight.load(Relaxed)).sum(),
+                total: counts().map(|counts| counts.total.load(Relaxed)).sum(),
+                failures: counts().map(|counts| counts.failures.load(Relaxed)).sum(),
             }
         };
-        labels.iter().enumerate().map(status).collect()
+        members.current().iter().map(status).collect()
     }
 
-    /// Sends a request to an endpoint that has all labels of `subset`, and waits for the head of its response. The
-    /// request's target is in origin form (RFC 9112, section 3.2.1), its `Host` is set, and it has no field that
-    /// belongs to the client's connection ([`crate::http::hop::strip_request`]).
+    /// Sends a request to an endpoint, and waits for the head of its response. The request's target is in origin form
+    /// (RFC 9112, section 3.2.1), its `Host` is set, and it has no field that belongs to the client's connection
+    /// ([`crate::http::hop::strip_request`]).
     ///
     /// Call it on the runtime of `worker`, to which connections belong. An endpoint to which no connection can be
     /// made is passed over for the next, each at most once. Dropping the future gives the request up.
@@ -110,24 +107,17 @@ impl Cluster {
     /// # Errors
     ///
     /// Why there is no response; of several endpoints, what happened at the last.
-    pub async fn send(
-        &self,
-        worker: usize,
-        mut request: Box<Request<Body>>,
-        subset: &[(String, String)],
-    ) -> Result<Sent, Error> {
+    pub async fn send(&self, worker: usize, mut request: Box<Request<Body>>, hint: Hint<'_>) -> Result<Sent, Error> {
         match &self.fleet {
             Fleet::Echo(endpoint) => {
                 let response = Box::pin(echo::answer(&self.name, *request)).await?;
                 Ok(Sent { response, endpoint: Arc::clone(endpoint) })
             }
-            Fleet::Endpoints { labels, protocol, lanes } => {
-                let lane = &lanes[worker % lanes.len()];
-                let choice = Choice { lane, eligible: Eligible::of(labels, subset) };
+            Fleet::Endpoints { members, protocol } => {
                 let watch = prepare(&mut request, *protocol);
-                let sent = send_to_one(choice, request, &watch).await;
+                let sent = send_to_one(Pick::new(members.lane(worker), hint), request, &watch).await;
                 sent.unwrap_or_else(|| {
-                    Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: subset.to_vec() })
+                    Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: hint.subset.to_vec() })
                 })
             }
         }
@@ -144,96 +134,20 @@ fn prepare(request: &mut Request<Body>, protocol: Protocol) -> Watch {
 
 /// Sends a request to one endpoint after the other until it was sent; none where there is no endpoint.
 async fn send_to_one(
-    mut choice: Choice<'_>,
+    mut pick: Pick<'_>,
     mut request: Box<Request<Body>>,
     watch: &Watch,
 ) -> Option<Result<Sent, Error>> {
     let mut last = None;
-    while let Some(at) = choice.next() {
-        let slot = &choice.lane.slots[at];
+    while let Some(slot) = pick.next() {
         match slot.send(request, watch).await {
             Ok(response) => return Some(Ok(Sent { response, endpoint: Arc::clone(&slot.address) })),
             Err(Failure { error, unsent: None }) => return Some(Err(error)),
             Err(Failure { error, unsent: Some(unsent) }) => {
-                choice.exclude(at);
                 request = unsent;
                 last = Some(Err(error));
             }
         }
     }
     last
-}
-
-impl Lane {
-    fn new(name: &str, endpoints: &[config::Endpoint], config: &config::Upstream, worker: usize) -> Self {
-        let slots: Vec<_> = endpoints.iter().map(|endpoint| Arc::new(Slot::new(name, endpoint, config))).collect();
-        // Workers take turns from different beginnings, or the first endpoint would get all first requests.
-        for slot in &slots {
-            slot.turn.store(worker, Relaxed);
-        }
-        Self { balancer: Balancer::new(config.balance), slots }
-    }
-}
-
-/// The choice among those endpoints of a lane that are left.
-struct Choice<'a> {
-    lane: &'a Lane,
-    eligible: Eligible,
-}
-
-/// Which endpoints are left; most requests may go to any.
-enum Eligible {
-    All,
-    Some(Vec<usize>),
-}
-
-impl Eligible {
-    fn of(labels: &[BTreeMap<String, String>], subset: &[(String, String)]) -> Self {
-        if subset.is_empty() {
-            return Self::All;
-        }
-        Self::Some((0..labels.len()).filter(|at| has_all(&labels[*at], subset)).collect())
-    }
-}
-
-impl Choice<'_> {
-    fn next(&self) -> Option<usize> {
-        if self.count() == 0 {
-            return None;
-        }
-        Some(self.at(self.lane.balancer.choose(self)))
-    }
-
-    fn exclude(&mut self, tried: usize) {
-        self.eligible = Eligible::Some((0..self.count()).map(|nth| self.at(nth)).filter(|at| *at != tried).collect());
-    }
-
-    /// The index of the nth of those that are left.
-    fn at(&self, nth: usize) -> usize {
-        match &self.eligible {
-            Eligible::All => nth,
-            Eligible::Some(left) => left[nth],
-        }
-    }
-}
-
-impl Candidates for Choice<'_> {
-    fn count(&self) -> usize {
-        match &self.eligible {
-            Eligible::All => self.lane.slots.len(),
-            Eligible::Some(left) => left.len(),
-        }
-    }
-
-    fn in_flight(&self, nth: usize) -> usize {
-        self.lane.slots[self.at(nth)].counts.in_flight.load(Relaxed)
-    }
-
-    fn turn(&self) -> &AtomicUsize {
-        &self.lane.slots[self.at(0)].turn
-    }
-}
-
-fn has_all(labels: &BTreeMap<String, String>, subset: &[(String, String)]) -> bool {
-    subset.iter().all(|(name, value)| labels.get(name).is_some_and(|label| label == value))
 }

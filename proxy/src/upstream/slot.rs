@@ -13,6 +13,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connect::Target;
+use super::endpoint::Endpoint;
+use super::outcome::{End, Outcome};
 use super::upload::Watch;
 use super::{Error, http1, http2};
 use crate::config::{self, Protocol};
@@ -22,14 +24,14 @@ use crate::http::Body;
 /// where the processor fetches in pairs).
 #[repr(align(128))]
 pub(super) struct Slot {
+    /// What all workers know of the endpoint.
+    pub(super) endpoint: Arc<Endpoint>,
     /// The upstream's name.
     pub(super) upstream: Arc<str>,
     /// The endpoint's authority in text.
     pub(super) address: Arc<str>,
     /// The endpoint's authority.
     pub(super) authority: Authority,
-    /// The turn of the set of candidates that begins with this endpoint.
-    pub(super) turn: AtomicUsize,
     /// Requests that were begun, and the requests and bodies that failed.
     pub(super) counts: Counts,
     /// HTTP/1 connections not in use.
@@ -66,12 +68,11 @@ pub(super) struct Failure {
 
 impl Slot {
     /// A slot without connections.
-    pub(super) fn new(upstream: &str, endpoint: &config::Endpoint, config: &config::Upstream) -> Self {
+    pub(super) fn new(upstream: &Arc<str>, endpoint: Arc<Endpoint>, config: &config::Upstream) -> Self {
         Self {
-            upstream: upstream.into(),
-            address: endpoint.authority.as_str().into(),
+            upstream: Arc::clone(upstream),
+            address: Arc::clone(&endpoint.address),
             authority: endpoint.authority.clone(),
-            turn: AtomicUsize::new(0),
             counts: Counts::default(),
             parked: Mutex::default(),
             links: http2::Links::default(),
@@ -83,6 +84,15 @@ impl Slot {
             target: Target::new(&endpoint.authority),
             protocol: config.protocol,
             sweeping: Mutex::new(false),
+            endpoint,
+        }
+    }
+
+    /// How a try ended: said once for each try, to all who judge endpoints by it.
+    pub(super) fn report(&self, outcome: &Outcome) {
+        let failed = !matches!(outcome.end, End::Response(_) | End::Nothing);
+        if failed {
+            self.counts.failures.fetch_add(1, Relaxed);
         }
     }
 
@@ -92,16 +102,17 @@ impl Slot {
         request: Box<Request<Body>>,
         watch: &Watch,
     ) -> Result<Response<Body>, Failure> {
+        let begun = std::time::Instant::now();
         let flight = Flight::begin(self);
         let sent = match self.protocol {
             Protocol::Http1 => http1::exchange(flight, request, watch).await,
             Protocol::Http2 => Box::pin(http2::exchange(flight, request, watch)).await,
         };
-        if let Err(failure) = &sent
-            && !matches!(failure.error, Error::RequestBody(_))
-        {
-            self.counts.failures.fetch_add(1, Relaxed);
-        }
+        let end = match &sent {
+            Ok(response) => End::Response(response.status()),
+            Err(failure) => End::of(&failure.error),
+        };
+        self.report(&Outcome { end, latency: begun.elapsed() });
         sent
     }
 

@@ -56,6 +56,11 @@ fn post(text: &'static str) -> Box<Request<Body>> {
     request(Method::POST, Body::full(text))
 }
 
+/// Labels that the endpoint must have.
+fn to(subset: &[(String, String)]) -> Hint<'_> {
+    Hint { subset, ..Hint::default() }
+}
+
 /// The response's body as text.
 async fn text(sent: Sent) -> Result<String, BodyError> {
     let body = sent.response.into_body().collect().await?.to_bytes();
@@ -64,7 +69,7 @@ async fn text(sent: Sent) -> Result<String, BodyError> {
 
 /// Sends a request to which there must be an answer, and gives its body.
 async fn ask(cluster: &Cluster, request: Box<Request<Body>>) -> String {
-    text(cluster.send(0, request, &[]).await.expect("a response")).await.expect("a whole body")
+    text(cluster.send(0, request, Hint::default()).await.expect("a response")).await.expect("a whole body")
 }
 
 /// A body of these frames, as it would come from a client.

@@ -1,15 +1,18 @@
-//! Routes, and those that can never match.
+//! Routes.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 
 use super::names::route_names;
 use super::{Check, DAY, MILLISECOND};
-use crate::config::model::{Action, HeaderMatch, HostPattern, Match, PathPattern, Route};
-use crate::config::raw::{List, RawMatch, RawRespond, RawRoute};
+use crate::config::model::{Action, Route};
+use crate::config::raw::{List, RawRespond, RawRoute};
 use crate::config::source::child;
+
+/// Each priority is a table of its own that may have to be looked at, so there are not many.
+const MAX_PRIORITY: i64 = 100;
 
 impl Check<'_> {
     pub(super) fn routes(&mut self, raw: &List<RawRoute>) -> Vec<Route> {
@@ -33,12 +36,18 @@ impl Check<'_> {
         let most = 1 << 40;
         Route {
             name: raw.name.clone().unwrap_or_default(),
+            listeners: self.route_listeners(&child(at, "listeners"), &raw.listeners),
+            priority: self.priority(&child(at, "priority"), raw.priority),
             matches: self.matches(&child(at, "match"), &raw.matches),
             chain: raw.chain.clone(),
             action: self.action(at, raw),
             timeout: self.time(&child(at, "timeout"), raw.timeout.as_ref(), Duration::from_secs(60), MILLISECOND, DAY),
             body_size: raw.body_size.as_ref().map(|size| self.size(&child(at, "body-size"), Some(size), 0, 0, most)),
         }
+    }
+
+    fn priority(&mut self, at: &str, raw: Option<i64>) -> i16 {
+        i16::try_from(self.within(at, raw, 0, -MAX_PRIORITY, MAX_PRIORITY)).unwrap_or_default()
     }
 
     fn action(&mut self, at: &str, raw: &RawRoute) -> Action {
@@ -69,41 +78,6 @@ impl Check<'_> {
         Action::Respond { status, body }
     }
 
-    fn matches(&mut self, at: &str, raw: &RawMatch) -> Match {
-        for key in ["hosts", "methods"] {
-            let list = self.source.value().pointer(&child(at, key)).and_then(|value| value.as_array());
-            if list.is_some_and(Vec::is_empty) {
-                self.error(&child(at, key), format!("the list is empty: leave `{key}` out to take all"));
-            }
-        }
-        if raw.host.is_some() && self.written(&child(at, "hosts")) {
-            self.error(&child(at, "host"), "`host` and `hosts` exclude each other");
-        }
-        let mut hosts: Vec<_> = raw.host.iter().chain(raw.hosts.iter().flatten()).map(|host| host.0.clone()).collect();
-        hosts.sort();
-        hosts.dedup();
-        let mut methods: Vec<_> = raw.methods.iter().flatten().map(|method| method.0.clone()).collect();
-        methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-        methods.dedup();
-        let path = raw.path.as_ref().map_or(PathPattern::Prefix(String::new()), |path| path.0.clone());
-        Match { hosts, path, methods, headers: self.header_matches(&child(at, "headers"), raw) }
-    }
-
-    fn header_matches(&mut self, at: &str, raw: &RawMatch) -> Vec<HeaderMatch> {
-        let mut headers: Vec<HeaderMatch> = Vec::new();
-        for (text, wanted) in &raw.headers {
-            let at = child(at, text);
-            match HeaderName::from_bytes(text.as_bytes()) {
-                Ok(name) if headers.iter().any(|header| header.name == name) => {
-                    self.key_error(&at, format!("`{name}` is here twice"));
-                }
-                Ok(name) => headers.push(HeaderMatch { name, value: wanted.0.0.clone() }),
-                Err(_) => self.key_error(&at, "no header field has this name"),
-            }
-        }
-        headers
-    }
-
     fn route_names(&mut self, routes: &mut [Route], places: &[String]) {
         let mut seen: HashMap<String, &str> = HashMap::new();
         for (route, at) in routes.iter().zip(places) {
@@ -122,62 +96,4 @@ impl Check<'_> {
         }
         route_names(routes);
     }
-
-    /// Routes that an earlier one leaves nothing to: `route` prefers more conditions, then the order of the file.
-    fn shadowed(&mut self, routes: &[Route], places: &[String]) {
-        let mut groups: HashMap<(Option<&HostPattern>, &PathPattern), Vec<usize>> = HashMap::new();
-        for (index, route) in routes.iter().enumerate() {
-            // A condition that was wrong is missing here: the route is less general than it looks.
-            if self.problems.iter().any(|problem| problem.pointer.starts_with(&format!("{}/match", places[index]))) {
-                continue;
-            }
-            for host in hosts(&route.matches) {
-                groups.entry((host, &route.matches.path)).or_default().push(index);
-            }
-        }
-        let mut pairs: Vec<_> = groups.into_iter().flat_map(|(key, group)| covered(routes, key.0, &group)).collect();
-        pairs.sort_unstable();
-        pairs.dedup_by_key(|(later, _, _)| *later);
-        for (later, first, host) in pairs {
-            if self.is_full() {
-                return;
-            }
-            let place = self.source.locate(&places[first]);
-            let at = &places[later];
-            let whole = routes[later].matches.hosts.len() <= 1;
-            let part = host.filter(|_| !whole).map(|host| format!(" for host {host}")).unwrap_or_default();
-            let message =
-                format!("never matches{part}: the route at {}:{} takes all its requests", place.line, place.column);
-            let help = "remove one of the two, or let `match` tell them apart";
-            self.error_with_help(at, message, help);
-        }
-    }
-}
-
-/// The hosts of a match, each by itself; nothing stands for any host.
-fn hosts(matches: &Match) -> Vec<Option<&HostPattern>> {
-    match matches.hosts.as_slice() {
-        [] => vec![None],
-        hosts => hosts.iter().map(Some).collect(),
-    }
-}
-
-/// Of routes with one host and one path: those that can never match, each with the one before it.
-fn covered(routes: &[Route], host: Option<&HostPattern>, group: &[usize]) -> Vec<(usize, usize, Option<String>)> {
-    let mut pairs = Vec::new();
-    for (place, later) in group.iter().enumerate() {
-        let first = group[..place].iter().find(|first| covers(&routes[**first].matches, &routes[*later].matches));
-        pairs.extend(first.map(|first| (*later, *first, host.map(ToString::to_string))));
-    }
-    pairs
-}
-
-/// Whether `first` goes before `later` and takes every request that `later` would take.
-fn covers(first: &Match, later: &Match) -> bool {
-    let methods = first.methods.is_empty()
-        || (!later.methods.is_empty() && later.methods.iter().all(|m| first.methods.contains(m)));
-    let implied = |wanted: &HeaderMatch| {
-        later.headers.iter().any(|h| h.name == wanted.name && (wanted.value.is_none() || wanted.value == h.value))
-    };
-    first.conditions() >= later.conditions() && methods && first.headers.iter().all(implied)
 }

@@ -9,13 +9,13 @@ async fn error_of(response: &'static str) -> Error {
         wire.say(response).await;
     })
     .await;
-    let sent = cluster(&[peer.address]).send(0, get(), &[]).await;
+    let sent = cluster(&[peer.address]).send(0, get(), Hint::default()).await;
     sent.map(|sent| sent.response.status()).unwrap_err()
 }
 
 #[tokio::test]
 async fn a_refused_connection_is_a_bad_gateway() {
-    let error = cluster(&[nobody()]).send(0, get(), &[]).await.unwrap_err();
+    let error = cluster(&[nobody()]).send(0, get(), Hint::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.status().as_u16()), ("connect", 502));
     assert!(error.to_string().starts_with("upstream users: no connection to 127.0.0.1:"), "{error}");
 }
@@ -27,7 +27,7 @@ async fn an_unknown_name_is_a_bad_gateway() {
         authority: "no-such-name.invalid:80".parse().unwrap(),
         labels: BTreeMap::new(),
     }]);
-    let error = Cluster::new("users", &config, 1).send(0, get(), &[]).await.unwrap_err();
+    let error = Cluster::new("users", &config, 1).send(0, get(), Hint::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.status().as_u16()), ("connect", 502));
 }
 
@@ -48,7 +48,7 @@ async fn no_connection_in_time_is_a_gateway_timeout() {
         .collect();
     let mut config = config(&[address]);
     config.connect_timeout = Duration::from_millis(50);
-    let error = Cluster::new("users", &config, 1).send(0, get(), &[]).await.unwrap_err();
+    let error = Cluster::new("users", &config, 1).send(0, get(), Hint::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.status().as_u16()), ("connect-timeout", 504));
 }
 
@@ -100,7 +100,7 @@ async fn a_body_that_breaks_off_never_looks_whole() {
         })
         .await;
         let cluster = cluster(&[peer.address]);
-        let sent = cluster.send(0, get(), &[]).await.unwrap();
+        let sent = cluster.send(0, get(), Hint::default()).await.unwrap();
         assert!(matches!(text(sent).await, Err(BodyError::Sender(_))), "{response:?}");
         assert_eq!(cluster.endpoints()[0].failures, 1);
     }
@@ -117,7 +117,7 @@ async fn a_client_body_that_fails_is_not_the_upstreams_fault() {
             [(BodyError::TooLarge(3), 413), (BodyError::Idle(Duration::from_secs(1)), 408), (BodyError::Ended, 500)]
         {
             let body = Frames::body(vec![data("abc"), Err(fault)]);
-            let error = cluster.send(0, request(Method::POST, body), &[]).await.unwrap_err();
+            let error = cluster.send(0, request(Method::POST, body), Hint::default()).await.unwrap_err();
             assert!(matches!(error, Error::RequestBody(_)), "{protocol:?}: {error}");
             assert_eq!(error.status().as_u16(), status, "{protocol:?}: {error}");
         }

@@ -15,7 +15,7 @@ async fn peers() -> [Peer; 3] {
 async fn answers(cluster: &Cluster, count: usize, subset: &[(String, String)]) -> String {
     let mut all = String::new();
     for _ in 0..count {
-        all += &text(cluster.send(0, get(), subset).await.unwrap()).await.unwrap();
+        all += &text(cluster.send(0, get(), to(subset)).await.unwrap()).await.unwrap();
     }
     all
 }
@@ -49,7 +49,7 @@ async fn workers_begin_at_different_endpoints() {
     let cluster = Cluster::new("users", &config(&peers.each_ref().map(|peer| peer.address)), 3);
     let mut all = String::new();
     for worker in 0..3 {
-        all += &text(cluster.send(worker, get(), &[]).await.unwrap()).await.unwrap();
+        all += &text(cluster.send(worker, get(), Hint::default()).await.unwrap()).await.unwrap();
     }
     assert_eq!(all, "abc");
 }
@@ -60,7 +60,7 @@ async fn a_busy_endpoint_is_avoided_until_its_body_has_ended() {
     let mut config = config(&[peers[0].address, peers[1].address]);
     config.balance = Balance::LeastRequest;
     let cluster = Cluster::new("users", &config, 1);
-    let held = cluster.send(0, get(), &[]).await.unwrap();
+    let held = cluster.send(0, get(), Hint::default()).await.unwrap();
     let busy = if held.endpoint == cluster.endpoints()[0].address { "a" } else { "b" };
     assert!(!answers(&cluster, 20, &[]).await.contains(busy));
     assert_eq!(text(held).await.unwrap(), busy);
@@ -78,7 +78,7 @@ async fn a_subset_is_what_has_all_labels() {
     assert!(cluster.has_subset(&[]));
     let missing = subset(&[("version", "3")]);
     assert!(!cluster.has_subset(&missing));
-    let error = cluster.send(0, get(), &missing).await.unwrap_err();
+    let error = cluster.send(0, get(), to(&missing)).await.unwrap_err();
     assert_eq!((error.kind(), error.status().as_u16()), ("no-endpoint", 503));
     assert_eq!(error.to_string(), "upstream users: no endpoint with version=3");
 }
@@ -108,7 +108,7 @@ async fn an_endpoint_that_refuses_is_passed_over() {
 async fn where_all_refuse_each_is_tried_once() {
     let cluster = cluster(&[nobody(), nobody(), nobody()]);
     let body = Frames::body(vec![data("unsent")]);
-    cluster.send(0, request(Method::POST, body), &[]).await.unwrap_err();
+    cluster.send(0, request(Method::POST, body), Hint::default()).await.unwrap_err();
     let totals: Vec<_> = cluster.endpoints().iter().map(|endpoint| endpoint.total).collect();
     assert_eq!(totals, [1, 1, 1]);
 }
@@ -134,7 +134,7 @@ async fn the_demo_server_says_what_it_got() {
     let mut request = post("hello");
     request.headers_mut().append("x-a", http::HeaderValue::from_static("1"));
     request.headers_mut().append("x-a", http::HeaderValue::from_static("2"));
-    let sent = cluster.send(0, request, &[]).await.unwrap();
+    let sent = cluster.send(0, request, Hint::default()).await.unwrap();
     assert_eq!(&*sent.endpoint, "echo");
     assert_eq!(sent.response.headers()["content-type"], "application/json");
     let said = text(sent).await.unwrap();
@@ -153,9 +153,9 @@ async fn the_demo_server_has_a_limit_and_knows_head() {
     config.backend = Backend::Echo;
     let cluster = Cluster::new("demo", &config, 1);
     let large = Body::full(vec![0; (1 << 20) + 1]);
-    let error = cluster.send(0, request(Method::POST, large), &[]).await.unwrap_err();
+    let error = cluster.send(0, request(Method::POST, large), Hint::default()).await.unwrap_err();
     assert_eq!(error.status().as_u16(), 413);
-    let head = cluster.send(0, request(Method::HEAD, Body::Empty), &[]).await.unwrap();
+    let head = cluster.send(0, request(Method::HEAD, Body::Empty), Hint::default()).await.unwrap();
     assert_ne!(head.response.headers()["content-length"], "0");
     assert_eq!(text(head).await.unwrap(), "");
 }

@@ -75,7 +75,7 @@ async fn trailers_pass_both_ways() {
     .await;
     let mut request = request(Method::POST, Frames::body(vec![data("one"), trailers("sum", "7")]));
     request.headers_mut().insert("trailer", HeaderValue::from_static("sum"));
-    let sent = cluster(&[peer.address]).send(0, request, &[]).await.unwrap();
+    let sent = cluster(&[peer.address]).send(0, request, Hint::default()).await.unwrap();
     let body = sent.response.into_body().collect().await.unwrap();
     assert!(told.await.unwrap().is_some());
     assert_eq!(body.trailers().unwrap()["count"], "8");
@@ -88,7 +88,7 @@ async fn an_old_response_becomes_one_of_http_1_1() {
         wire.say("HTTP/1.0 200 OK\r\n\r\nuntil the end").await;
     })
     .await;
-    let sent = cluster(&[peer.address]).send(0, get(), &[]).await.unwrap();
+    let sent = cluster(&[peer.address]).send(0, get(), Hint::default()).await.unwrap();
     assert_eq!(sent.response.version(), http::Version::HTTP_11);
     assert_eq!(text(sent).await.unwrap(), "until the end");
 }
@@ -112,7 +112,7 @@ async fn an_answer_may_come_before_the_request_has_ended() {
     })
     .await;
     let cluster = cluster(&[peer.address]);
-    let sent = cluster.send(0, request(Method::POST, Body::layered(Endless)), &[]).await.unwrap();
+    let sent = cluster.send(0, request(Method::POST, Body::layered(Endless)), Hint::default()).await.unwrap();
     assert_eq!(sent.response.status().as_u16(), 413);
     assert_eq!(text(sent).await.unwrap(), "big");
 }
@@ -145,7 +145,7 @@ async fn a_request_goes_on_while_nobody_reads_its_response() {
     })
     .await;
     let cluster = cluster(&[peer.address]);
-    let sent = cluster.send(0, request(Method::POST, Body::full(vec![0; LENGTH])), &[]).await.unwrap();
+    let sent = cluster.send(0, request(Method::POST, Body::full(vec![0; LENGTH])), Hint::default()).await.unwrap();
     assert_eq!(told.recv().await, Some(LENGTH));
     assert_eq!(text(sent).await.unwrap(), "okok");
 }

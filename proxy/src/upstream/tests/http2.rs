@@ -95,7 +95,7 @@ async fn bodies_and_trailers_pass_both_ways() {
     })
     .await;
     let body = Frames::body(vec![data("one"), data("two"), trailers("sum", "7")]);
-    let sent = http2(&peer).send(0, request(Method::POST, body), &[]).await.unwrap();
+    let sent = http2(&peer).send(0, request(Method::POST, body), Hint::default()).await.unwrap();
     let body = sent.response.into_body().collect().await.unwrap();
     assert_eq!(body.trailers().unwrap()["sum-back"], "7");
     assert_eq!(body.to_bytes(), "onetwo");
@@ -107,7 +107,7 @@ async fn another_connection_is_made_when_streams_run_out() {
     let cluster = http2(&peer);
     let mut held = Vec::new();
     for _ in 0..5 {
-        held.push(cluster.send(0, get(), &[]).await.unwrap());
+        held.push(cluster.send(0, get(), Hint::default()).await.unwrap());
     }
     assert_eq!(peer.accepted(), 3);
     assert_eq!(cluster.endpoints()[0].in_flight, 5);
@@ -144,7 +144,7 @@ async fn a_body_that_breaks_off_never_looks_whole() {
     })
     .await;
     let cluster = http2(&peer);
-    let sent = cluster.send(0, get(), &[]).await.unwrap();
+    let sent = cluster.send(0, get(), Hint::default()).await.unwrap();
     breaking.add_permits(1);
     assert!(text(sent).await.is_err());
     assert_eq!(cluster.endpoints()[0].failures, 1);
@@ -175,7 +175,7 @@ async fn a_connection_that_is_going_away_is_left_to_those_on_it() {
     let cluster = http2(&peer);
     let mut slow = get();
     *slow.uri_mut() = "/slow".parse().unwrap();
-    let slow = cluster.send(0, slow, &[]).await.unwrap();
+    let slow = cluster.send(0, slow, Hint::default()).await.unwrap();
     leave.notify_one();
     while peer.accepted() == 1 {
         assert_eq!(ask(&cluster, get()).await, "ok");
@@ -186,6 +186,6 @@ async fn a_connection_that_is_going_away_is_left_to_those_on_it() {
 #[tokio::test]
 async fn a_peer_that_speaks_http_1_is_a_bad_gateway() {
     let peer = Peer::always("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-    let error = http2(&peer).send(0, get(), &[]).await.unwrap_err();
+    let error = http2(&peer).send(0, get(), Hint::default()).await.unwrap_err();
     assert_eq!(error.status().as_u16(), 502, "{error}");
 }

@@ -75,7 +75,7 @@ async fn each_worker_has_connections_of_its_own() {
     let peer = Peer::always(OK).await;
     let cluster = Cluster::new("users", &config(&[peer.address]), 2);
     for worker in [0, 1, 0, 1] {
-        text(cluster.send(worker, get(), &[]).await.unwrap()).await.unwrap();
+        text(cluster.send(worker, get(), Hint::default()).await.unwrap()).await.unwrap();
     }
     assert_eq!(peer.accepted(), 2);
 }
@@ -94,9 +94,9 @@ async fn a_body_that_is_dropped_half_way_takes_its_connection_along() {
     })
     .await;
     let cluster = cluster(&[peer.address]);
-    drop(cluster.send(0, get(), &[]).await.unwrap());
+    drop(cluster.send(0, get(), Hint::default()).await.unwrap());
     told.recv().await.unwrap();
-    cluster.send(0, get(), &[]).await.unwrap();
+    cluster.send(0, get(), Hint::default()).await.unwrap();
     assert_eq!(peer.accepted(), 2);
 }
 
@@ -143,7 +143,7 @@ async fn a_request_that_may_have_had_an_effect_is_not_sent_twice() {
     let peer = fickle(|mut wire| async move { drop(wire.until("body").await) }).await;
     let cluster = cluster(&[peer.address]);
     ask(&cluster, get()).await;
-    let error = cluster.send(0, post("body"), &[]).await.unwrap_err();
+    let error = cluster.send(0, post("body"), Hint::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.status().as_u16()), ("reset", 502));
     assert_eq!(peer.accepted(), 1);
 }
@@ -160,7 +160,7 @@ async fn a_repeatable_request_is_sent_twice_at_most() {
     .await;
     let cluster = cluster(&[peer.address]);
     ask(&cluster, get()).await;
-    let error = cluster.send(0, get(), &[]).await.unwrap_err();
+    let error = cluster.send(0, get(), Hint::default()).await.unwrap_err();
     assert_eq!(error.kind(), "reset");
     assert_eq!(peer.accepted(), 2);
 }
@@ -195,8 +195,8 @@ async fn no_more_connections_are_kept_than_allowed() {
     config.idle_connections = 1;
     let cluster = Cluster::new("users", &config, 1);
     for expected in [2, 3] {
-        let first = cluster.send(0, get(), &[]).await.unwrap();
-        let second = cluster.send(0, get(), &[]).await.unwrap();
+        let first = cluster.send(0, get(), Hint::default()).await.unwrap();
+        let second = cluster.send(0, get(), Hint::default()).await.unwrap();
         text(first).await.unwrap();
         text(second).await.unwrap();
         assert_eq!(peer.accepted(), expected);
