@@ -14,6 +14,7 @@ mod guests;
 mod harness;
 mod hostile;
 mod plugins;
+mod proxy_wasm;
 mod smoke;
 mod swap;
 mod tls;

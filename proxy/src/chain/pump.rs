@@ -187,7 +187,7 @@ async fn work<F: Filter>(
         };
         let chunk = Chunk { bytes, end, kind: ChunkKind::Part };
         let mut exchange = shared.lock().await;
-        exchange.trailers = trailers;
+        exchange.trailers = trailers.and_then(|trailers| trailers.into_trailers().ok());
         let bytes = chain.body(phase, &mut exchange, chunk).await.ok_or(BodyError::Ended)?;
         let trailers = exchange.trailers.take();
         drop(exchange);
@@ -195,7 +195,7 @@ async fn work<F: Filter>(
             slot.put(Frame::data(bytes)).await;
         }
         if let Some(trailers) = trailers {
-            slot.put(trailers).await;
+            slot.put(Frame::trailers(trailers)).await;
         }
         if end {
             return Ok(());

@@ -17,7 +17,7 @@ use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::Cluster;
-use crate::wasm::{Artifact, Digest, Engine, Env, LoadError};
+use crate::wasm::{Abi, Artifact, Digest, Engine, Env, LoadError};
 
 /// What lives as long as the process, and every snapshot uses.
 pub struct Resources {
@@ -222,6 +222,7 @@ impl<'a> Builder<'a> {
         let changes = matches!(key.config.source, PluginSource::File(_)).then_some(name);
         let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref(), changes)
             .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
+        self.fits(&at, &artifact, &key.config)?;
         let env = self.env(name, key)?;
         let code = plugin::Code { digest: artifact.digest, abi: artifact.abi };
         let step = Step::load(&resources.engine, &artifact, env).await.map_err(|error| match error {
@@ -235,6 +236,21 @@ impl<'a> Builder<'a> {
             }
         })?;
         Ok((step, code))
+    }
+
+    /// Refuses keys that mean nothing to a plugin of this ABI.
+    fn fits(&self, at: &str, artifact: &Artifact, plugin: &config::Plugin) -> Result<(), Trouble> {
+        let proxy_wasm = matches!(artifact.abi, Abi::ProxyWasm(_));
+        let mistake = |key: &str, message: String| Trouble::Mistake(vec![self.source.error(&format!("{at}/{key}"), message)]);
+        if plugin.vm.is_some() && !proxy_wasm {
+            let abi = artifact.abi.name();
+            return Err(mistake("vm", format!("this is for proxy-wasm plugins, and the plugin's code is of {abi}")));
+        }
+        if proxy_wasm && plugin.instance != config::InstanceMode::PerCall {
+            let message = "a proxy-wasm plugin has one VM for each worker, which serves many requests: leave this out";
+            return Err(mistake("instance", message.to_owned()));
+        }
+        Ok(())
     }
 
     fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {

@@ -9,6 +9,7 @@ use http::Request;
 use super::Live;
 use crate::chain::{Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use crate::http::Body;
+use crate::upstream::Hint;
 use crate::upstream::outbound::Client;
 
 /// Sends plugins' requests.
@@ -59,7 +60,7 @@ impl Outbound for Outgoing {
         Box::pin(async move {
             let missing = || OutboundError::Unreachable(format!("there is no upstream `{name}`"));
             let cluster = cluster.ok_or_else(missing)?;
-            let sent = cluster.send(worker, Box::new(request), &[]).await;
+            let sent = cluster.send(worker, Box::new(request), Hint::default()).await;
             sent.map(|sent| sent.response).map_err(|error| OutboundError::Unreachable(error.to_string()))
         })
     }

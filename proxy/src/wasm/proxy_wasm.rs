@@ -12,6 +12,8 @@ mod host;
 mod pairs;
 mod slot;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod vm;
 
 use std::sync::Arc;

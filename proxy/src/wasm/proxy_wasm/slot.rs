@@ -181,7 +181,7 @@ impl Slot {
         exchange: &mut Exchange,
         most: Option<Duration>,
     ) -> Outcome {
-        let lent = Lent { slot: self, serial, context, exchange };
+        let mut lent = Lent { slot: self, serial, context, exchange };
         let settled = poll_fn(|cx| lent.poll(phase, cx));
         let flow = match most {
             None => settled.await,
@@ -353,7 +353,7 @@ struct Lent<'a> {
 }
 
 impl Lent<'_> {
-    fn poll(&self, phase: Phase, cx: &TaskContext<'_>) -> Poll<Flow> {
+    fn poll(&mut self, phase: Phase, cx: &TaskContext<'_>) -> Poll<Flow> {
         let mut inner = self.slot.inner.lock();
         let vm = inner.vm.as_mut().filter(|vm| vm.serial == self.serial);
         let stream = vm.and_then(|vm| vm.store.data_mut().contexts.get_mut(&self.context));

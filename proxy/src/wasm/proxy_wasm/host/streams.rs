@@ -99,7 +99,7 @@ fn get_configuration(cx: &mut Cx<'_>, pointer_at: u32, length_at: u32) -> Answer
     let host = cx.data();
     let configuration = match host.event {
         Event::VmStart => host.env.vm_bytes(),
-        _ => host.env.config_bytes(),
+        _ => host.env.config_bytes().into_owned(),
     };
     give(cx, &configuration, pointer_at, length_at)
 }
