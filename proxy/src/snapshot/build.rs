@@ -241,7 +241,8 @@ impl<'a> Builder<'a> {
     /// Refuses keys that mean nothing to a plugin of this ABI.
     fn fits(&self, at: &str, artifact: &Artifact, plugin: &config::Plugin) -> Result<(), Trouble> {
         let proxy_wasm = matches!(artifact.abi, Abi::ProxyWasm(_));
-        let mistake = |key: &str, message: String| Trouble::Mistake(vec![self.source.error(&format!("{at}/{key}"), message)]);
+        let mistake =
+            |key: &str, message: String| Trouble::Mistake(vec![self.source.error(&format!("{at}/{key}"), message)]);
         if plugin.vm.is_some() && !proxy_wasm {
             let abi = artifact.abi.name();
             return Err(mistake("vm", format!("this is for proxy-wasm plugins, and the plugin's code is of {abi}")));

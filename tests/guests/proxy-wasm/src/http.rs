@@ -80,7 +80,14 @@ impl Stream {
             },
             "metrics" => self.metrics(),
             "log" => {
-                for level in [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Critical] {
+                for level in [
+                    LogLevel::Trace,
+                    LogLevel::Debug,
+                    LogLevel::Info,
+                    LogLevel::Warn,
+                    LogLevel::Error,
+                    LogLevel::Critical,
+                ] {
                     hostcalls::log(level, &format!("at {level:?}")).unwrap();
                 }
                 self.say(&format!("{:?}", hostcalls::get_log_level().unwrap()))
@@ -97,7 +104,14 @@ impl Stream {
             }
             "call" | "call-resume" => self.call(&target),
             "grpc" => {
-                let sent = self.dispatch_grpc_call(&target, "demo.Echo", "Say", vec![("x-meta", b"1")], Some(b"hello"), Duration::from_secs(5));
+                let sent = self.dispatch_grpc_call(
+                    &target,
+                    "demo.Echo",
+                    "Say",
+                    vec![("x-meta", b"1")],
+                    Some(b"hello"),
+                    Duration::from_secs(5),
+                );
                 if sent.is_ok() { Action::Pause } else { self.say(&format!("{sent:?}")) }
             }
             "grpc-stream" => {
@@ -167,7 +181,8 @@ impl Stream {
     }
 
     fn call(&self, target: &str) -> Action {
-        let headers = vec![(":method", "POST"), (":path", "/called"), (":authority", "called.example"), ("x-sent", "yes")];
+        let headers =
+            vec![(":method", "POST"), (":path", "/called"), (":authority", "called.example"), ("x-sent", "yes")];
         match self.dispatch_http_call(target, headers, Some(b"asked"), vec![], Duration::from_secs(5)) {
             Ok(_) => Action::Pause,
             Err(status) => self.say(&format!("{status:?}")),

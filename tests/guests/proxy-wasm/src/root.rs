@@ -40,11 +40,9 @@ impl RootContext for Root {
             self.register_shared_queue("q");
         }
         if self.plugin.contains("metrics") {
-            for (kind, name) in [
-                (MetricType::Counter, "seen.requests"),
-                (MetricType::Gauge, "level"),
-                (MetricType::Histogram, "sizes"),
-            ] {
+            for (kind, name) in
+                [(MetricType::Counter, "seen.requests"), (MetricType::Gauge, "level"), (MetricType::Histogram, "sizes")]
+            {
                 hostcalls::define_metric(kind, name).unwrap();
             }
         }

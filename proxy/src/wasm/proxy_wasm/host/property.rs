@@ -31,7 +31,10 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 fn get(cx: &mut Cx<'_>, path: u32, path_length: u32, pointer_at: u32, length_at: u32) -> Answer {
     let (memory, host) = parts(cx)?;
     let path = memory::read(memory, path, path_length)?;
-    let path = std::str::from_utf8(path).ok().filter(|path| path.len() <= MAX_PATH).ok_or(Status::NotFound)?;
+    let path = std::str::from_utf8(path).map_err(|_| Status::SerializationFailure)?;
+    if path.len() > MAX_PATH {
+        return Err(Status::NotFound.into());
+    }
     let value = value(host, path).ok_or(Status::NotFound)?;
     give(cx, &value, pointer_at, length_at)
 }
