@@ -228,3 +228,35 @@ fn version_0_1_0_has_its_own_callbacks_and_functions() {
     let filter = load(&engine, module).unwrap();
     assert!(matches!(phase(&filter, Phase::RequestHeaders, &mut exchange()), Some(Outcome::Continue)));
 }
+
+/// The page's table has every function and every callback, and the tests that it names are there.
+#[test]
+fn the_page_on_coverage_is_whole() {
+    let page = include_str!("../../../../docs/proxy-wasm.md");
+    let tests = [
+        include_str!("tests.rs"),
+        include_str!("../../../../tests/it/proxy_wasm.rs"),
+        include_str!("../../../../tests/it/proxy_wasm/bodies.rs"),
+        include_str!("../../../../tests/it/proxy_wasm/callouts.rs"),
+        include_str!("../../../../tests/it/proxy_wasm/lifecycle.rs"),
+    ]
+    .concat();
+    let rows = |name: &str| page.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+    for (_, name, _) in FUNCTIONS.iter().filter(|function| !matches!(function.1, "sched_yield" | "fd_close")) {
+        assert!(rows(name).is_some(), "the page has no row for {name}");
+    }
+    let callbacks = include_str!("vm.rs").split('"').filter(|text| text.starts_with("proxy_on_"));
+    for name in callbacks.filter(|name| *name != "proxy_on_memory_allocate") {
+        assert!(rows(name).is_some(), "the page has no row for {name}");
+    }
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        for named in row
+            .split('`')
+            .skip(3)
+            .step_by(2)
+            .filter(|word| word.matches('_').count() > 2 && !word.starts_with("proxy_"))
+        {
+            assert!(tests.contains(&format!("fn {named}(")), "there is no test {named}");
+        }
+    }
+}
