@@ -83,6 +83,10 @@ pub struct Route {
     pub timeout: Duration,
     /// The most bytes of a request's body.
     pub body_size: u64,
+    /// The protocols that clients may change to.
+    pub upgrades: Vec<String>,
+    /// Whether calls of gRPC-Web are translated.
+    pub grpc_web: bool,
     /// What is counted.
     pub metrics: Arc<RouteMetrics>,
 }

@@ -5,6 +5,7 @@ mod matches;
 mod names;
 mod peers;
 mod plugins;
+mod protocols;
 mod routes;
 mod shadowed;
 mod upstreams;

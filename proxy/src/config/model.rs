@@ -239,6 +239,10 @@ pub struct Route {
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
     pub body_size: Option<u64>,
+    /// The protocols that clients may change to, in lower case. Default WebSocket alone.
+    pub upgrades: Vec<String>,
+    /// Whether calls of gRPC-Web are translated to gRPC.
+    pub grpc_web: bool,
 }
 
 /// What answers a route's requests.

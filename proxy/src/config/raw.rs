@@ -11,7 +11,7 @@ use serde::{Deserialize, de};
 use serde_json::Value;
 
 use super::model::{Backend, Balance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol};
-use super::written::{As, Callee, Digest, Server, Size, Status, Time};
+use super::written::{As, Callee, Digest, Server, Size, Status, Time, UpgradeTo};
 
 /// A list; a hole is an item that was wrong and has been reported.
 pub(super) type List<T> = Vec<Option<T>>;
@@ -127,6 +127,10 @@ pub(super) struct RawRoute {
     pub(super) respond: Option<RawRespond>,
     pub(super) timeout: Option<As<Time>>,
     pub(super) body_size: Option<As<Size>>,
+    #[serde(default)]
+    pub(super) upgrades: List<As<UpgradeTo>>,
+    #[serde(default)]
+    pub(super) grpc_web: bool,
 }
 
 #[derive(Deserialize)]

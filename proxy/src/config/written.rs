@@ -319,8 +319,10 @@ words! {
 
 mod listener;
 mod matching;
+mod protocols;
 mod tls;
 
 pub(super) use listener::{At, Mode};
 pub(super) use matching::{Network, Whole};
+pub(super) use protocols::UpgradeTo;
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

@@ -318,6 +318,8 @@ impl<'a> Builder<'a> {
             },
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
+            upgrades: route.upgrades.clone(),
+            grpc_web: route.grpc_web,
             metrics: self.resources.metrics.route(&route.name),
         };
         config.routes.iter().map(build).collect()

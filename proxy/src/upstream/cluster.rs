@@ -71,6 +71,11 @@ impl Cluster {
         &self.name
     }
 
+    /// Whether its endpoints can be asked to speak another protocol than HTTP.
+    pub fn takes_upgrades(&self) -> bool {
+        matches!(self.fleet, Fleet::Endpoints { protocol: Protocol::Http1, .. })
+    }
+
     /// Whether any endpoint has all these labels. The demo server has none.
     pub fn has_subset(&self, subset: &[(String, String)]) -> bool {
         match &self.fleet {

@@ -1,5 +1,7 @@
 //! HTTP/1.1 towards an endpoint: one request at a time on a connection, which is kept for the next.
 
+mod upgrade;
+
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
@@ -20,6 +22,7 @@ use tokio::time::{Instant, timeout};
 use super::message;
 use super::slot::{Failure, Flight, Slot};
 use super::upload::Watch;
+use crate::http::upgrade::Asked;
 use crate::http::{Body, BodyError};
 use crate::net::Batched;
 
@@ -142,6 +145,9 @@ pub(super) async fn exchange(
     mut request: Box<Request<Body>>,
     watch: &Watch,
 ) -> Result<Response<Body>, Failure> {
+    if request.extensions().get::<Asked>().is_some() {
+        return Box::pin(upgrade::exchange(flight, request, watch)).await;
+    }
     let slot = &flight.slot;
     let at_hand = slot.parked.lock().take(slot.limits.idle_timeout);
     if let Some(mut link) = at_hand {

@@ -151,6 +151,11 @@ impl Slot {
         Ok(())
     }
 
+    /// The error of a connection that is not there any more.
+    pub(super) fn closed(&self) -> Error {
+        self.bad_response("the connection was closed before it was used".to_owned())
+    }
+
     fn bad_response(&self, reason: String) -> Error {
         Error::BadResponse { upstream: Arc::clone(&self.upstream), endpoint: Arc::clone(&self.address), reason }
     }

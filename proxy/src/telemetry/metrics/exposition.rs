@@ -154,6 +154,10 @@ impl State {
         let mut handshakes = family(encoder, "gofe_tls_handshakes", Counter, "TLS handshakes, by result.")?;
         let results = self.handshakes.totals();
         results.into_iter().try_for_each(|(result, count)| handshakes.counter(&[("result", result)], count))?;
+        let mut tunnels = family(encoder, "gofe_tunnels", Counter, "Tunnels that have ended, by how they did.")?;
+        self.tunnels.totals().into_iter().try_for_each(|(end, count)| tunnels.counter(&[("end", end)], count))?;
+        let mut calls = family(encoder, "gofe_grpc_calls", Counter, "Calls of gRPC, by their status.")?;
+        self.calls.totals().into_iter().try_for_each(|(status, count)| calls.counter(&[("status", status)], count))?;
         let help = "Connections refused for their PROXY header, by reason.";
         let mut refused = family(encoder, "gofe_proxy_protocol_refused", Counter, help)?;
         let reasons = self.proxy_headers.totals();
