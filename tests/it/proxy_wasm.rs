@@ -183,7 +183,7 @@ fn lines_go_to_the_log_and_clocks_tell_the_time() {
     let gofe = gofe("config: x");
     assert_eq!(said(&gofe, "log", &[]), "Info");
     gofe.logged("at Critical");
-    assert!(said(&gofe, "time", &[]).contains("tv_sec"));
+    assert!(said(&gofe, "time", &[]).starts_with("SystemTime"));
 }
 
 #[test]

@@ -226,7 +226,9 @@ impl<F: Filter> Chain<F> {
     pub(super) async fn body(&self, phase: Phase, exchange: &mut Exchange, chunk: Chunk) -> Option<Bytes> {
         let mut bytes = chunk.bytes;
         for &at in self.begin(phase, exchange) {
-            if !self.sees(at, phase, &chunk.kind, bytes.len() as u64) {
+            // As with its headers, a step does not see the body of a response to a request that it did not let go on.
+            let let_go = phase != Phase::ResponseBody || usize::from(at) < exchange.reached;
+            if !let_go || !self.sees(at, phase, &chunk.kind, bytes.len() as u64) {
                 continue;
             }
             exchange.body = bytes;

@@ -26,7 +26,7 @@ fn request_bodies_are_held_back_and_changed() {
     let answer = post(gofe.address, "/", &[("x-test", "none"), ("x-body", "buffer")], "body");
     assert_ne!(answer.status, 200, "{}", answer.body);
     let mut wire = Wire::connect(gofe.address);
-    wire.send("POST / HTTP/1.1\r\nhost: a\r\nx-body: buffer\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n3\r\n and\r\n0\r\n\r\n");
+    wire.send("POST / HTTP/1.1\r\nhost: a\r\nx-body: buffer\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n4\r\n and\r\n0\r\n\r\n");
     assert!(wire.head().starts_with("HTTP/1.1 200"));
     assert!(wire.until("[body and]").contains("[body and]"));
 }

@@ -119,10 +119,10 @@ impl Slot {
             (stream.serial, stream.context)
         });
         let Some(vm) = &mut inner.vm else {
-            return if known.is_some() { Entered::Done(gone()) } else { Entered::Vacant };
+            return if known.is_some() { Entered::Done(gone(phase)) } else { Entered::Vacant };
         };
         let created = match known {
-            Some((serial, _)) if serial != vm.serial => return Entered::Done(gone()),
+            Some((serial, _)) if serial != vm.serial => return Entered::Done(gone(phase)),
             Some((_, context)) => Ok(context),
             None if phase == Phase::Complete => return Entered::Done(Outcome::Continue),
             None => {
@@ -338,8 +338,11 @@ fn outcome(flow: &Flow, exchange: &Exchange) -> Outcome {
     }
 }
 
-/// The failure of a stream whose VM another stream's call has ended.
-fn gone() -> Outcome {
+/// The failure of a stream whose VM another stream's call has ended. Its own end is none: there is nothing left to end.
+fn gone(phase: Phase) -> Outcome {
+    if phase == Phase::Complete {
+        return Outcome::Continue;
+    }
     let message = "the VM that served this request ended by a failure in another call".to_owned();
     Outcome::Fault(Fault { kind: FaultKind::Unavailable, message })
 }
@@ -358,7 +361,7 @@ impl Lent<'_> {
         let vm = inner.vm.as_mut().filter(|vm| vm.serial == self.serial);
         let stream = vm.and_then(|vm| vm.store.data_mut().contexts.get_mut(&self.context));
         let (Some(stream), Some(side)) = (stream, side(phase)) else {
-            let Outcome::Fault(fault) = gone() else { return Poll::Ready(Flow::Continue) };
+            let Outcome::Fault(fault) = gone(phase) else { return Poll::Ready(Flow::Continue) };
             return Poll::Ready(Flow::Fault(fault));
         };
         if stream.closed || stream.state.as_deref().is_some_and(|state| state.reply.is_some()) {

@@ -173,7 +173,7 @@ fn settle(stream: &mut Context, side: Side, action: u32) -> Flow {
 
 /// The stream ends with the answer that the guest gave; one that it closed without has this.
 pub(super) fn close(stream: &mut Context) -> Flow {
-    if stream.closed
+    if std::mem::take(&mut stream.closed)
         && let Some(state) = stream.state.as_deref_mut()
         && state.reply.is_none()
     {
