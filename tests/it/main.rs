@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 
 mod admin;
+mod balance;
 mod bodies;
 mod cli;
 mod drain;
@@ -16,6 +17,8 @@ mod harness;
 mod hostile;
 mod plugins;
 mod proxy_wasm;
+mod resilience;
+mod send;
 mod smoke;
 mod swap;
 mod tls;

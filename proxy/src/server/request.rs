@@ -26,7 +26,7 @@ use crate::http::upgrade::{Switched, Wish};
 use crate::http::{Body, BodyError, hop};
 use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
-use crate::upstream::Hint;
+use crate::upstream::{self, Ends, Events, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -171,14 +171,22 @@ impl Flight {
         let routing = std::mem::take(&mut exchange.routing);
         let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
         exchange.request_open = false;
+        let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
         let body_changes = chain.changes_length(Phase::RequestBody);
         let mut request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
-        let client = exchange.client.address.ip();
+        let address = exchange.client.address;
         drop(exchange);
         self.ask(&upstream, &mut request)?;
-        let hint = Hint { subset: &routing.subset, client: Some(client), key: None };
+        let call = upstream::Call {
+            worker: self.worker.index,
+            hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
+            ends: Some(Ends { client: address, local: None }),
+            deadline: self.started() + self.timeout(),
+            sending: &self.route().sending,
+            events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
+        };
         let begun = Instant::now();
-        let sent = upstream.cluster.send(self.worker.index, request, hint).await;
+        let sent = upstream.cluster.dispatch(call, request).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
         exchange.summary.upstream_duration = Some(took);

@@ -77,8 +77,12 @@ impl Trouble {
             Self::ResponseBody(_) => "upstream-broke-off",
             Self::Upstream(error) => match error.kind() {
                 "no-endpoint" => "no-endpoint",
+                "circuit-open" => "circuit-open",
+                "overloaded" => "upstream-overloaded",
                 "connect" => "upstream-refused",
                 "connect-timeout" => "upstream-connect-timeout",
+                "tls" => "upstream-tls",
+                "response-timeout" => "upstream-timeout",
                 "reset" => "upstream-reset",
                 _ => "upstream-bad-response",
             },

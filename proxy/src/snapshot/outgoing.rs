@@ -2,15 +2,18 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Request;
 
 use super::Live;
 use crate::chain::{Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use crate::config::RouteSending;
 use crate::http::Body;
-use crate::upstream::Hint;
 use crate::upstream::outbound::Client;
+use crate::upstream::{Call, Events, Hint};
+
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Sends plugins' requests.
 #[derive(Debug)]
@@ -55,12 +58,22 @@ impl Outbound for Outgoing {
 
     fn open_upstream(&self, worker: usize, name: &str, request: Request<Body>) -> Opening {
         let snapshot = self.live.get().and_then(Weak::upgrade).map(|live| live.current());
-        let cluster = snapshot.and_then(|snapshot| Some(snapshot.upstream(name)?.cluster.clone()));
+        let upstream = snapshot.and_then(|snapshot| snapshot.upstream(name).cloned());
         let name = name.to_owned();
         Box::pin(async move {
             let missing = || OutboundError::Unreachable(format!("there is no upstream `{name}`"));
-            let cluster = cluster.ok_or_else(missing)?;
-            let sent = cluster.send(worker, Box::new(request), Hint::default()).await;
+            let upstream = upstream.ok_or_else(missing)?;
+            let sending = RouteSending::default();
+            let call = Call {
+                worker,
+                hint: Hint::default(),
+                ends: None,
+                // Whoever asked has a timeout of its own.
+                deadline: Instant::now() + A_DAY,
+                sending: &sending,
+                events: Events { worker, metrics: Some(&upstream.metrics) },
+            };
+            let sent = upstream.cluster.dispatch(call, Box::new(request)).await;
             sent.map(|sent| sent.response).map_err(|error| OutboundError::Unreachable(error.to_string()))
         })
     }

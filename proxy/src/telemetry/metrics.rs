@@ -24,7 +24,7 @@ pub(crate) use self::cells::PerWorker;
 use self::cells::{Buckets, Count, Words};
 pub use self::custom::{Custom, CustomError};
 pub use self::exposition::Exposition;
-pub use self::series::{PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics};
+pub use self::series::{EndpointCounts, PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics};
 
 /// Everything that gofe counts.
 #[derive(Debug)]
