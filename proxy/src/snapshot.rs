@@ -5,6 +5,7 @@ mod action;
 mod build;
 mod listeners;
 mod live;
+mod outgoing;
 mod passage;
 mod plugin;
 mod upstreams;
@@ -26,6 +27,7 @@ use crate::upstream::{Cluster, Supervisor};
 pub use action::{Action, Fallback, Mirror, Split, Treatment};
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
+pub use outgoing::Outgoing;
 pub use passage::Passage;
 pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
 

@@ -16,6 +16,7 @@ mod shadowed;
 mod tcp;
 mod treatment;
 mod upstreams;
+mod vm;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

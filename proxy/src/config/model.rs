@@ -12,6 +12,7 @@ mod send;
 mod tcp;
 mod tls;
 mod treatment;
+mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ pub use treatment::{
     Choice, Edits, FallbackAnswer, Fault, FieldValue, Fixed, Mirror, Part, PathRewrite, Rewrite, RouteFallback,
     RouteRedirect, Share, Split, Sticky, Text, Treatment, Variable,
 };
+pub use vm::Vm;
 
 /// A whole configuration file, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +159,8 @@ pub struct Plugin {
     pub limits: PluginLimits,
     /// What the plugin may do beyond its request.
     pub allow: Allow,
+    /// The VM of a proxy-wasm plugin, where the file says something of it.
+    pub vm: Option<Vm>,
     /// The plugin's own configuration; null where there is none.
     pub config: serde_json::Value,
 }

@@ -91,6 +91,7 @@ pub(super) struct RawPlugin {
     pub(super) limits: RawPluginLimits,
     #[serde(default)]
     pub(super) allow: RawAllow,
+    pub(super) vm: Option<RawVm>,
     #[serde(default)]
     pub(super) config: Value,
 }
@@ -241,6 +242,7 @@ maps_only! {
     RawPlugin, "a map, as in `{ source: std:api-key }`";
     RawPluginLimits, "a map, as in `{ time: 5ms }`";
     RawAllow, "a map, as in `{ key-value: true }`";
+    RawVm, "a map, as in `{ id: shared, config: … }`";
     RawHttp, "a map, as in `{ hosts: [users.internal:8080] }`";
     RawRoute, "a map, as in `{ match: { path: /api/** }, upstream: users }`";
     RawMatch, "a map, as in `{ path: /api/** }`";
@@ -270,6 +272,7 @@ mod send;
 mod tcp;
 mod tls;
 mod treatment;
+mod vm;
 
 pub(super) use acme::RawAcme;
 pub(super) use balance::{
@@ -286,6 +289,7 @@ pub(super) use treatment::{
     RawAbort, RawChoice, RawDelay, RawEdits, RawFault, RawMirror, RawPathRewrite, RawRewrite, RawRouteFallback,
     RawRouteRedirect, RawSticky, RawSubset,
 };
+pub(super) use vm::RawVm;
 
 /// A map that may also be written as its main value alone.
 pub(super) struct Brief<T>(pub(super) T);
