@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::admin;
 use crate::config::{Diagnostics, Loaded};
+use crate::net::acme::Acme;
 use crate::reload::{self, Bound, Listeners, Prepared, Reloader, Trigger};
 use crate::server::{Shared, Worker, WorkerHandle};
 use crate::snapshot::{Live, Resources};
@@ -90,6 +91,7 @@ fn resources(loaded: &Loaded) -> Result<Resources, Error> {
         engine: Engine::new().map_err(|error| Error::System(error.to_string()))?,
         cache: cache_folder(),
         outputs: Outputs::new(workers, metrics.clone()),
+        acme: Acme::new(metrics.clone()),
         metrics,
         stores: Arc::new(Stores::new()),
         outbound: Arc::new(outbound::Client::new()),

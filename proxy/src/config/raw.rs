@@ -46,10 +46,14 @@ pub(super) struct RawAdmin {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawClientLimits {
     pub(super) connections: Option<u64>,
+    pub(super) connections_per_client: Option<u64>,
+    pub(super) handshakes: Option<u64>,
     pub(super) header_size: Option<As<Size>>,
     pub(super) header_count: Option<u64>,
     pub(super) body_size: Option<As<Size>>,
     pub(super) streams: Option<u64>,
+    pub(super) resets: Option<u64>,
+    pub(super) body_rate: Option<As<Size>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -57,6 +61,7 @@ pub(super) struct RawClientLimits {
 pub(super) struct RawClientTimeouts {
     pub(super) header_read: Option<As<Time>>,
     pub(super) idle: Option<As<Time>>,
+    pub(super) body_grace: Option<As<Time>>,
     pub(super) drain: Option<As<Time>>,
 }
 
@@ -230,12 +235,15 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod acme;
 mod balance;
 mod listener;
 mod matching;
 mod send;
+mod tcp;
 mod tls;
 
+pub(super) use acme::RawAcme;
 pub(super) use balance::{
     RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
     RawOutliers,
@@ -243,6 +251,7 @@ pub(super) use balance::{
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
+pub(super) use tcp::RawTcp;
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
 
 /// A map that may also be written as its main value alone.

@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 use super::admit::admit;
 use super::flight::{Ending, Flight};
 use super::grpc::refusal;
-use super::meter::Meter;
+use super::meter::{Meter, Pace};
 use super::rescue::{Refusal, Trouble, rescue};
 use super::upgrade::allowed;
 use super::watch::Watch;
@@ -52,7 +52,13 @@ pub(super) async fn handle(
     let version = parts.version;
     let pin = worker.pinner.pin();
     let wish = Wish::take(&mut parts);
-    let admitted = admit(&mut parts);
+    let admitted = admit(&mut parts, pin.config().limits.header_count);
+    if let Some(answers) = &pin.answers
+        && let Some(text) = answers.text(parts.uri.path()).filter(|_| client.tls.is_none())
+    {
+        watch.end();
+        return Ok(plain(Reply { body: text.into(), ..Reply::plain(StatusCode::OK) }));
+    }
     if admitted.is_ok()
         && let Some((status, headers)) =
             client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))
@@ -156,8 +162,11 @@ impl Flight {
             return Ok(body);
         }
         let bytes = Arc::new(AtomicU64::new(0));
-        self.hand.lock().await.summary.request_bytes = Some(bytes.clone());
-        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes, self.watch.upload())))
+        let mut exchange = self.hand.lock().await;
+        exchange.summary.request_bytes = Some(bytes.clone());
+        let pace = Pace::new(self.pin.config(), &exchange.request.headers);
+        drop(exchange);
+        Ok(Body::layered(Meter::new(body, limit, pace, bytes, self.watch.upload())))
     }
 
     async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {

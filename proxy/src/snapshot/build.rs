@@ -16,6 +16,7 @@ use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::{Chain, Outbound};
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
 use crate::net::ClientTls;
+use crate::net::acme::Acme;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::{Cluster, Supervisor};
@@ -35,6 +36,8 @@ pub struct Resources {
     pub outputs: Arc<Outputs>,
     /// Plugins' own requests.
     pub outbound: Arc<dyn Outbound>,
+    /// Certificates that gofe gets by itself.
+    pub acme: Arc<Acme>,
     /// Watches upstreams.
     pub supervisor: Supervisor,
     /// Worker threads.
@@ -79,8 +82,15 @@ impl<'a> Builder<'a> {
         let admin_token = builder.admin_token(config);
         let secrets = builder.secrets(config);
         let numbers = listeners::numbers(config, previous);
-        let listeners =
-            listeners::build(&loaded.source, config, previous, &numbers, &mut builder.errors, &mut builder.warnings);
+        let mut listeners = listeners::build(
+            &loaded.source,
+            config,
+            previous,
+            &numbers,
+            &resources.acme,
+            &mut builder.errors,
+            &mut builder.warnings,
+        );
         let tls = upstreams::tls(&loaded.source, config, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
         if !builder.errors.is_empty() {
@@ -89,6 +99,7 @@ impl<'a> Builder<'a> {
         resources.engine.keep_only(|name| config.plugins.contains_key(name));
         let upstreams = builder.upstreams(config, tls);
         let routes = builder.routes(config, &plugins, &upstreams);
+        listeners::passages(config, &upstreams, &mut listeners);
         let (tables, table_of) = listeners::tables(config, &numbers);
         Ok(Snapshot {
             generation,
@@ -101,6 +112,7 @@ impl<'a> Builder<'a> {
             upstreams,
             plugins,
             identities: listeners::identities(&listeners),
+            answers: listeners::answers(config, &resources.acme),
             listeners,
             numbers,
             warnings: builder.warnings.into(),
