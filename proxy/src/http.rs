@@ -4,6 +4,8 @@
 mod body;
 pub mod edge;
 pub mod hop;
+mod joined;
 pub mod origin;
 
 pub use body::{Body, BodyError};
+pub use joined::Joined;

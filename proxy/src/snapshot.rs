@@ -14,6 +14,7 @@ use http::HeaderName;
 
 use crate::chain::{Chain, Directory, Reply};
 use crate::config::{Address, Config, Diagnostics, Loaded, ProxyProtocol, TrustedProxies};
+use crate::http::Body;
 use crate::http::edge::Edge;
 use crate::net::Tls;
 use crate::route;
@@ -109,7 +110,7 @@ impl Action {
     pub fn reply(&self) -> Option<Reply> {
         match self {
             Self::Upstream(_) => None,
-            Self::Respond(status, body) => Some(Reply { body: body.clone(), ..Reply::plain(*status) }),
+            Self::Respond(status, body) => Some(Reply { body: Body::full(body.clone()), ..Reply::plain(*status) }),
         }
     }
 }

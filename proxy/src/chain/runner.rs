@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::{BodyPolicy, Exchange, Fault, Filter, Interest, Outcome, Phase, Reply, Shared};
 use crate::config::OnError;
+use crate::http::Body;
 use crate::telemetry::Throttle;
 
 /// The most steps of a chain: [`super::State::disabled`] has a bit for each.
@@ -24,6 +25,7 @@ pub struct Chain<F> {
     /// costs one look at an empty list.
     by_phase: [Box<[u8]>; Phase::ALL.len()],
     plans: [BodyPlan; 2],
+    takes_bodies: bool,
 }
 
 /// What the steps of a chain together need of the bodies in one direction.
@@ -113,7 +115,7 @@ impl Reply {
     pub fn plain(status: StatusCode) -> Self {
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-        let body = Bytes::from(format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("error")));
+        let body = Body::full(format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("error")));
         Self { status, headers, body }
     }
 }
@@ -133,7 +135,8 @@ impl<F: Filter> Chain<F> {
         });
         let plans = [plan(&interests, Phase::RequestBody), plan(&interests, Phase::ResponseBody)];
         let failures = steps.iter().map(|_| Throttle::default()).collect();
-        Self { name: name.into(), steps, failures, by_phase, plans }
+        let takes_bodies = interests.iter().any(|interest| interest.takes_bodies);
+        Self { name: name.into(), steps, failures, by_phase, plans, takes_bodies }
     }
 
     /// The chain's name in the configuration.
@@ -153,6 +156,11 @@ impl<F: Filter> Chain<F> {
     /// Whether a step takes part in this phase.
     pub fn takes(&self, phase: Phase) -> bool {
         !self.by_phase[phase as usize].is_empty()
+    }
+
+    /// Whether a step holds bodies itself in its header phases.
+    pub fn takes_bodies(&self) -> bool {
+        self.takes_bodies
     }
 
     /// Whether a step may look at the request after it was sent.
@@ -181,9 +189,9 @@ impl<F: Filter> Chain<F> {
         Verdict::Continue
     }
 
-    /// The response-header phases, in reverse order, of the steps that saw the request go on. The bytes
-    /// are the body of a plugin's answer that takes the response's place.
-    pub async fn response_headers(&self, exchange: &mut Exchange) -> Option<Bytes> {
+    /// The response-header phases, in reverse order, of the steps that saw the request go on. What it gives is the body
+    /// of a plugin's answer that takes the response's place. Where a step takes bodies, the body is in the exchange.
+    pub async fn response_headers(&self, exchange: &mut Exchange) -> Option<Body> {
         exchange.request_open = false;
         exchange.response_open = true;
         let mut body = None;
@@ -192,7 +200,12 @@ impl<F: Filter> Chain<F> {
                 && self.step(at, Phase::ResponseHeaders, exchange).await
                 && let Some(reply) = exchange.reply.take()
             {
-                body = Some(exchange.set_response(reply));
+                let replaced = exchange.set_response(reply);
+                if self.takes_bodies {
+                    exchange.message = replaced;
+                } else {
+                    body = Some(replaced);
+                }
             }
         }
         body

@@ -91,7 +91,15 @@ impl Flight {
             Ok(Err(trouble)) => Answer::Reply(self.rescue(&trouble).await),
             Err(_) => Answer::Reply(self.rescue(&Trouble::Timeout(timeout)).await),
         };
-        let body = self.respond(answer).await;
+        let body = if self.route().chain.takes_bodies() {
+            match Box::pin(timeout_at(deadline, self.respond(answer))).await {
+                Ok(Ok(body)) => body,
+                Ok(Err(trouble)) => self.replace(&trouble).await,
+                Err(_) => self.replace(&Trouble::Timeout(timeout)).await,
+            }
+        } else {
+            self.respond_passing(answer).await
+        };
         let body = if self.route().chain.touches_body(Phase::ResponseBody) {
             // Boxed, as few chains look at bodies and all requests would be larger for it.
             match Box::pin(timeout_at(deadline, self.response_body(body))).await {
@@ -110,10 +118,19 @@ impl Flight {
     /// The request phases, and the upstream.
     async fn answer(&mut self, body: Body) -> Result<Answer, Trouble> {
         let chain = self.chain();
-        let body = self.meter(body).await?;
-        match chain.request_headers(&mut *self.hand.lock().await).await {
-            Verdict::Continue => {}
-            Verdict::Reply(reply) => return Ok(Answer::Reply(reply)),
+        let mut body = self.meter(body).await?;
+        {
+            let mut exchange = self.hand.lock().await;
+            if chain.takes_bodies() {
+                exchange.message = body;
+                body = Body::Empty;
+            }
+            match (chain.request_headers(&mut exchange).await, exchange.broken.take()) {
+                (_, Some(error)) => return Err(Trouble::Body(error)),
+                (Verdict::Reply(reply), None) => return Ok(Answer::Reply(reply)),
+                (Verdict::Continue, None) if chain.takes_bodies() => body = std::mem::take(&mut exchange.message),
+                (Verdict::Continue, None) => {}
+            }
         }
         if let Some(reply) = self.route().action.reply() {
             return Ok(Answer::Reply(reply));
@@ -183,21 +200,24 @@ impl Flight {
         rescue(trouble, exchange.request.version, &exchange.route)
     }
 
-    /// The response-header phases.
-    async fn respond(&mut self, answer: Answer) -> Body {
+    /// The response-header phases, where no step takes the body.
+    async fn respond_passing(&mut self, answer: Answer) -> Body {
         let chain = self.chain();
         let mut exchange = self.hand.lock().await;
-        let body = match answer {
-            Answer::Reply(reply) => Body::full(exchange.set_response(reply)),
-            Answer::Upstream(response) => {
-                let (mut parts, body) = response.into_parts();
-                hop::strip_response(&mut parts.headers);
-                hop::via(&mut parts.headers, parts.version);
-                exchange.begin_response(parts);
-                body
-            }
-        };
-        chain.response_headers(&mut exchange).await.map_or(body, Body::full)
+        let body = begin_response(&mut exchange, answer);
+        chain.response_headers(&mut exchange).await.unwrap_or(body)
+    }
+
+    /// The response-header phases, where a step may read the body in them.
+    async fn respond(&mut self, answer: Answer) -> Result<Body, Trouble> {
+        let chain = self.chain();
+        let mut exchange = self.hand.lock().await;
+        exchange.message = begin_response(&mut exchange, answer);
+        chain.response_headers(&mut exchange).await;
+        match exchange.broken.take() {
+            Some(error) => Err(Trouble::ResponseBody(error)),
+            None => Ok(std::mem::take(&mut exchange.message)),
+        }
     }
 
     /// The response-body phases.
@@ -208,7 +228,7 @@ impl Flight {
         }
         match chain.pump(Phase::ResponseBody, &mut self.hand, body).await.map_err(Trouble::ResponseBody)? {
             Pumped::Body(body) => Ok(body),
-            Pumped::Reply(reply) => Ok(Body::full(self.hand.lock().await.set_response(reply))),
+            Pumped::Reply(reply) => Ok(self.hand.lock().await.set_response(reply)),
         }
     }
 
@@ -228,7 +248,7 @@ impl Flight {
     /// An error in the place of the response that the phases have seen already.
     async fn replace(&mut self, trouble: &Trouble) -> Body {
         let reply = self.rescue(trouble).await;
-        Body::full(self.hand.lock().await.set_response(reply))
+        self.hand.lock().await.set_response(reply)
     }
 
     /// The response's head: a copy where plugins look at it when the request is over.
@@ -247,6 +267,20 @@ impl Flight {
         }
         harden(&exchange.client, &mut parts.headers);
         parts
+    }
+}
+
+/// The response begins; its body is given back.
+fn begin_response(exchange: &mut State, answer: Answer) -> Body {
+    match answer {
+        Answer::Reply(reply) => exchange.set_response(reply),
+        Answer::Upstream(response) => {
+            let (mut parts, body) = response.into_parts();
+            hop::strip_response(&mut parts.headers);
+            hop::via(&mut parts.headers, parts.version);
+            exchange.begin_response(parts);
+            body
+        }
     }
 }
 
@@ -294,7 +328,7 @@ fn outgoing(exchange: &mut State, body: Body, keep: bool, body_changes: bool) ->
 
 /// A reply to a request that belongs to no route.
 fn plain(reply: Reply) -> Response<Body> {
-    let mut response = Response::new(Body::full(reply.body));
+    let mut response = Response::new(reply.body);
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response

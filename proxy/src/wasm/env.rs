@@ -1,5 +1,6 @@
 //! What a plugin is given: everything that its instances share and that YAML grants.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,15 @@ use crate::chain::Outbound;
 use crate::config::{Allow, InstanceMode, OnError, PluginLimits};
 use crate::store::Space;
 use crate::telemetry::{Custom, Output, PluginMetrics};
+
+/// A value, given as JSON, as bytes.
+fn bytes_of(json: &str) -> Cow<'_, [u8]> {
+    match json {
+        "null" => Cow::Borrowed(b""),
+        text if text.starts_with('"') => Cow::Owned(serde_json::from_str::<String>(text).unwrap_or_default().into()),
+        json => Cow::Borrowed(json.as_bytes()),
+    }
+}
 
 /// What one version of a plugin is given.
 pub struct Env {
@@ -42,6 +52,12 @@ pub struct Env {
 }
 
 impl Env {
+    /// The configuration as the bytes that ABIs without JSON of their own get: a text as it is, nothing where there is none,
+    /// and anything else as JSON.
+    pub(super) fn config_bytes(&self) -> Cow<'_, [u8]> {
+        bytes_of(&self.config)
+    }
+
     /// Whether the configuration grants requests to this host and port.
     pub(super) fn allows_host(&self, uri: &http::Uri) -> bool {
         let default_port = match uri.scheme_str() {

@@ -9,6 +9,7 @@ use super::fields::{self, HeaderError};
 use super::response::final_status;
 use super::{Guest, Interface};
 use crate::chain::{Phase, Reply};
+use crate::http::Body;
 
 type Fields = Vec<(WasmStr, WasmList<u8>)>;
 
@@ -43,7 +44,7 @@ fn send(guest: &mut Guest, status: StatusCode, headers: HeaderMap, body: Bytes) 
     if too_late {
         return Err(HeaderError::TooLate);
     }
-    state.reply = Some(Reply { status, headers, body });
+    state.reply = Some(Reply { status, headers, body: Body::full(body) });
     Ok(())
 }
 
