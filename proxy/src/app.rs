@@ -1,6 +1,7 @@
 //! Wires the parts: the only place that knows all of them.
 
 mod control;
+mod inspect;
 mod tick;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::outbound;
 use crate::wasm::Engine;
 use control::{Change, Control};
+pub use inspect::inspect;
 
 /// How long plugins' outputs may take to be written at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(5);

@@ -22,6 +22,11 @@ enum Command {
         /// The YAML file.
         file: PathBuf,
     },
+    /// About plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
     /// Find every mistake in a configuration, also those that its plugins find, without serving it.
     Check {
         /// The YAML file.
@@ -29,9 +34,24 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Say what is in a plugin's file: its ABI and version, phases, imports, memory, size, toolchain and digest.
+    Inspect {
+        /// The WASM file.
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Plugin { command: PluginCommand::Inspect { file, json } } => {
+            app::inspect(&file, json).map(|report| println!("{report}"))
+        }
         Command::Run { file } => app::run(&file),
         Command::Check { file } => app::check(&file).map(|warnings| {
             for warning in warnings {

@@ -13,6 +13,7 @@ mod field;
 mod guests;
 mod harness;
 mod hostile;
+mod http_wasm;
 mod plugins;
 mod smoke;
 mod swap;

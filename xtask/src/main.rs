@@ -1,6 +1,7 @@
 //! `cargo xtask`: the developer's commands of gofe. CI calls `cargo xtask test` and nothing else.
 
 mod bench;
+mod conformance;
 mod docs;
 mod guests;
 mod lint;
@@ -58,6 +59,11 @@ enum Task {
     Certificates,
     /// Check links, paths, commands and configurations in the pages and examples.
     CheckDocs,
+    /// Run a suite that others keep against a running gofe.
+    Conformance {
+        #[command(subcommand)]
+        suite: conformance::Suite,
+    },
     /// Measure.
     Bench {
         #[command(subcommand)]
@@ -99,6 +105,7 @@ fn run(cli: Cli) -> Result<()> {
         Task::Guests => guests::build(&workspace),
         Task::Certificates => docs::certificates(&workspace),
         Task::CheckDocs => docs::check(&workspace),
+        Task::Conformance { suite } => conformance::run(&workspace, suite),
         Task::Bench { what } => bench::run(&workspace, &what),
         Task::Setup => setup::all(&workspace),
     }

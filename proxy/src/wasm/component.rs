@@ -17,6 +17,7 @@ use super::{Artifact, Engine, Env, LoadError};
 use crate::chain::{BodyPolicy, Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase};
 use crate::config::{InstanceMode, OnError};
 use guest::Guest;
+pub(super) use host::INTERFACES;
 use instance::Instance;
 
 /// The version of the contract that this gofe speaks.

@@ -32,27 +32,40 @@ pub(super) use fields::Names;
 type Interface<'a> = LinkerInstance<'a, Guest>;
 type Link = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
 
+/// The interfaces, and how they are linked.
+const LINKS: [(&str, Link); 16] = [
+    ("attributes", attributes::link),
+    ("body", body::link),
+    ("clock", clock::link),
+    ("connection", connection::link),
+    ("key-value", key_value::link),
+    ("limiter", limiter::link),
+    ("log", log::link),
+    ("metrics", metrics::link),
+    ("outbound", outbound::link),
+    ("output", output::link),
+    ("random", random::link),
+    ("reply", reply::link),
+    ("request", request::link),
+    ("response", response::link),
+    ("routing", routing::link),
+    ("secrets", secrets::link),
+];
+
+/// The names of the interfaces.
+pub(in super::super) const INTERFACES: [&str; LINKS.len()] = {
+    let mut names = [""; LINKS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = LINKS[at].0;
+        at += 1;
+    }
+    names
+};
+
 /// Links every interface. What a plugin may not use says so when it is called.
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let interfaces: [(&str, Link); 16] = [
-        ("attributes", attributes::link),
-        ("body", body::link),
-        ("clock", clock::link),
-        ("connection", connection::link),
-        ("key-value", key_value::link),
-        ("limiter", limiter::link),
-        ("log", log::link),
-        ("metrics", metrics::link),
-        ("outbound", outbound::link),
-        ("output", output::link),
-        ("random", random::link),
-        ("reply", reply::link),
-        ("request", request::link),
-        ("response", response::link),
-        ("routing", routing::link),
-        ("secrets", secrets::link),
-    ];
-    for (name, link) in interfaces {
+    for (name, link) in LINKS {
         link(&mut linker.instance(&format!("gofe:plugin/{name}@{PACKAGE_VERSION}"))?)?;
     }
     Ok(())

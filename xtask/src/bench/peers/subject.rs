@@ -32,6 +32,9 @@ pub(super) enum Subject {
     /// gofe with that plugin four times.
     #[value(name = "gofe+wasm4")]
     GofeWasm4,
+    /// gofe with the http-wasm filter that Traefik has.
+    #[value(name = "gofe+http-wasm")]
+    GofeHttpWasm,
     /// gofe with the standard plugins access-log, api-key, rate-limit and router.
     #[value(name = "gofe+standard4")]
     GofeStandard4,
@@ -59,6 +62,8 @@ pub(super) enum Product {
 pub(super) enum Filters {
     /// The benchmark's filter, so many times.
     Bench(usize),
+    /// In gofe, the benchmark's filter in the http-wasm ABI.
+    HttpWasm,
     /// gofe's four standard plugins.
     Standard,
 }
@@ -77,7 +82,7 @@ impl Subject {
             Self::Envoy | Self::EnvoyWasm1 | Self::EnvoyWasm4 => Product::Envoy,
             Self::Traefik | Self::TraefikWasm1 => Product::Traefik,
             Self::Caddy => Product::Caddy,
-            Self::Gofe | Self::GofeWasm1 | Self::GofeWasm4 | Self::GofeStandard4 => Product::Gofe,
+            Self::Gofe | Self::GofeWasm1 | Self::GofeWasm4 | Self::GofeHttpWasm | Self::GofeStandard4 => Product::Gofe,
         }
     }
 
@@ -86,6 +91,7 @@ impl Subject {
         match self {
             Self::EnvoyWasm1 | Self::TraefikWasm1 | Self::GofeWasm1 => Filters::Bench(1),
             Self::EnvoyWasm4 | Self::GofeWasm4 => Filters::Bench(4),
+            Self::GofeHttpWasm => Filters::HttpWasm,
             Self::GofeStandard4 => Filters::Standard,
             Self::Nginx | Self::Haproxy | Self::Envoy | Self::Traefik | Self::Caddy | Self::Gofe => Filters::Bench(0),
         }
