@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -50,7 +51,8 @@ enum PluginCommand {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Plugin { command: PluginCommand::Inspect { file, json } } => {
-            app::inspect(&file, json).map(|report| println!("{report}"))
+            // Who reads only the beginning closes the pipe.
+            app::inspect(&file, json).map(|report| drop(writeln!(std::io::stdout(), "{report}")))
         }
         Command::Run { file } => app::run(&file),
         Command::Check { file } => app::check(&file).map(|warnings| {
