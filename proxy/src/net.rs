@@ -12,4 +12,4 @@ pub use listen::{Bound, Listening, SocketFile, bind, set_mode};
 pub use proxy_header::{ProxyHeaderError, read_proxy_header};
 pub use socket::{Acceptor, Connection};
 pub use stream::Stream;
-pub use tls::{Finding, HandshakeError, Secured, Tls};
+pub use tls::{ClientTls, Finding, HandshakeError, Offer, Secured, Tls};

@@ -5,17 +5,22 @@
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 
 mod admin;
+mod balance;
 mod bodies;
 mod cli;
 mod drain;
 mod edge;
 mod field;
+mod grpc;
 mod guests;
 mod harness;
 mod hostile;
 mod http_wasm;
 mod plugins;
+mod resilience;
+mod send;
 mod smoke;
 mod swap;
 mod tls;
 mod traffic;
+mod upgrades;

@@ -189,26 +189,22 @@ impl<F: Filter> Chain<F> {
         Verdict::Continue
     }
 
-    /// The response-header phases, in reverse order, of the steps that saw the request go on. What it gives is the body
-    /// of a plugin's answer that takes the response's place. Where a step takes bodies, the body is in the exchange.
-    pub async fn response_headers(&self, exchange: &mut Exchange) -> Option<Body> {
+    /// The response-header phases, in reverse order, of the steps that saw the request go on. The response's body is in the
+    /// exchange, and what is there afterwards goes on. True where a plugin's answer took the response's place.
+    pub async fn response_headers(&self, exchange: &mut Exchange) -> bool {
         exchange.request_open = false;
         exchange.response_open = true;
-        let mut body = None;
+        let mut replaced = false;
         for &at in self.begin(Phase::ResponseHeaders, exchange) {
             if usize::from(at) < exchange.reached
                 && self.step(at, Phase::ResponseHeaders, exchange).await
                 && let Some(reply) = exchange.reply.take()
             {
-                let replaced = exchange.set_response(reply);
-                if self.takes_bodies {
-                    exchange.message = replaced;
-                } else {
-                    body = Some(replaced);
-                }
+                exchange.message = exchange.set_response(reply);
+                replaced = true;
             }
         }
-        body
+        replaced
     }
 
     /// The request is over: the steps that saw it learn so.

@@ -4,8 +4,10 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod balance;
 mod listener;
 mod matching;
+mod send;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +18,17 @@ use std::time::Duration;
 use http::StatusCode;
 use http::uri::Authority;
 
+pub(super) use balance::as_subset;
+pub use balance::{
+    Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
+    Sample, SessionCookie, SuccessRate,
+};
 pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
+pub use send::{
+    Adaptive, Breaker, Condition, Hedge, Importance, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits,
+    Sending, UpstreamTls, VerifyServer, Window,
+};
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
 /// A whole configuration file, checked.
@@ -25,6 +36,8 @@ pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVer
 pub struct Config {
     /// Worker threads; one per core where the file does not say.
     pub workers: usize,
+    /// gofe's own zone, where the file says it.
+    pub zone: Option<String>,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
     /// The admin API; absent where the file has no `admin`.
@@ -235,6 +248,12 @@ pub struct Route {
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
     pub body_size: Option<u64>,
+    /// How its requests are sent.
+    pub sending: RouteSending,
+    /// The protocols that clients may change to, in lower case. Default WebSocket alone.
+    pub upgrades: Vec<String>,
+    /// Whether calls of gRPC-Web are translated to gRPC.
+    pub grpc_web: bool,
 }
 
 /// What answers a route's requests.
@@ -266,6 +285,12 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Unused connections kept to one endpoint, in each worker. Default 128.
     pub idle_connections: usize,
+    /// How endpoints are asked whether they are well; absent where they are not.
+    pub health: Option<Health>,
+    /// When endpoints are ejected for how they answer; absent for never.
+    pub outliers: Option<Outliers>,
+    /// How requests are sent.
+    pub sending: Sending,
 }
 
 /// What serves an upstream's requests.
@@ -273,6 +298,10 @@ pub struct Upstream {
 pub enum Backend {
     /// Servers in the network.
     Endpoints(Vec<Endpoint>),
+    /// What a name resolves to.
+    Dns(Dns),
+    /// What a file says, which is watched.
+    File(EndpointFile),
     /// The demo server built into gofe: it answers with method, path, headers and body as JSON.
     Echo,
 }
@@ -282,18 +311,14 @@ pub enum Backend {
 pub struct Endpoint {
     /// Host and port. A name is looked up when a connection is made.
     pub authority: Authority,
-    /// Labels for subsets, for example `version: v2`.
+    /// The path of its Unix socket, where it has one; the authority is then `localhost`.
+    pub socket: Option<PathBuf>,
+    /// Labels for subsets, for example `version: v2`. `zone` is where it is.
     pub labels: BTreeMap<String, String>,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Balance {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// Of two at random, the one with fewer requests in flight.
-    LeastRequest,
+    /// Its share beside the others. Default 1; 0 for no requests.
+    pub weight: u32,
+    /// Endpoints of a higher number get requests when those before are not healthy. Default 0.
+    pub priority: u8,
 }
 
 /// The protocol towards endpoints.
@@ -302,8 +327,20 @@ pub enum Protocol {
     /// HTTP/1.1.
     #[default]
     Http1,
-    /// HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3).
+    /// HTTP/2 with prior knowledge (RFC 9113, section 3.3).
     Http2,
+    /// What is agreed upon in TLS (RFC 7301).
+    Auto,
+}
+
+impl Endpoint {
+    /// The endpoint as it is written: host and port, or `unix:` and a path.
+    pub fn address(&self) -> String {
+        match &self.socket {
+            Some(path) => format!("unix:{}", path.display()),
+            None => self.authority.to_string(),
+        }
+    }
 }
 
 impl Route {

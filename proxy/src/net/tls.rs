@@ -1,7 +1,8 @@
-//! TLS towards clients, by rustls.
+//! TLS towards clients and endpoints, by rustls.
 
 mod authorities;
 mod certificate;
+mod client;
 mod file;
 mod handshake;
 mod ocsp;
@@ -18,6 +19,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config::{self, Alpn, TlsVersion};
 use authorities::Authorities;
+pub use client::{ClientTls, Offer};
 pub use handshake::{HandshakeError, Secured};
 use resolver::Resolver;
 
@@ -33,10 +35,10 @@ pub struct Tls {
     clients: Option<[u8; 32]>,
 }
 
-/// Something about a listener's files.
+/// Something about the files of TLS.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where in the listener's `tls`, as a JSON pointer.
+    /// Where in the `tls` of the listener or upstream, as a JSON pointer.
     pub pointer: String,
     /// What is wrong.
     pub message: String,

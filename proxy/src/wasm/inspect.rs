@@ -155,7 +155,7 @@ fn phases(abi: Abi, shape: &Shape) -> Vec<&'static str> {
     let exports = |names: &[&str]| {
         let found =
             |name: &&str| shape.exports.iter().any(|export| export == name || export.starts_with(&format!("{name}@")));
-        names.iter().any(|name| found(&name))
+        names.iter().any(found)
     };
     let table: &[(&'static str, &[&str])] = match abi {
         Abi::Gofe => &[
