@@ -1,10 +1,12 @@
 //! The request path: accepts clients, takes each request through its route's chain to its upstream, and answers.
 
 mod admit;
+mod clients;
 mod connection;
 mod flight;
 mod grpc;
 mod meter;
+mod passage;
 mod request;
 mod rescue;
 mod tunnel;

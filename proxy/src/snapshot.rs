@@ -4,6 +4,8 @@
 mod build;
 mod listeners;
 mod live;
+mod outgoing;
+mod passage;
 mod plugin;
 mod upstreams;
 
@@ -18,11 +20,14 @@ use crate::config::{Address, Config, Diagnostics, Loaded, ProxyProtocol, Trusted
 use crate::http::Body;
 use crate::http::edge::Edge;
 use crate::net::Tls;
+use crate::net::acme::Answers;
 use crate::route;
 use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::{Cluster, Supervisor};
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
+pub use outgoing::Outgoing;
+pub use passage::Passage;
 pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
 
 /// How long a start or a reload waits for the first endpoints of upstreams that have to look for them.
@@ -51,6 +56,8 @@ pub struct Snapshot {
     pub plugins: BTreeMap<String, PluginEntry>,
     /// Listeners by the address in the file.
     pub listeners: BTreeMap<Address, Listener>,
+    /// What authorities are answered in cleartext, where certificates are got by it.
+    pub answers: Option<Arc<Answers>>,
     /// The number of each listener that there is or was, by its address.
     pub numbers: BTreeMap<Address, usize>,
     /// The headers that carry the identity of clients, of all listeners: no client may set them.
@@ -68,6 +75,8 @@ pub struct Listener {
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
     /// Whom it believes about the client's address, where it believes anybody.
     pub trusted: Option<Arc<TrustedProxies>>,
+    /// What happens to bytes that are passed on, where they are.
+    pub passage: Option<Arc<Passage>>,
     /// TLS, where it is spoken.
     pub tls: Option<Arc<Tls>>,
     /// What happens to every request and response, where something does.

@@ -4,7 +4,9 @@
 
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 
+mod acme;
 mod admin;
+mod attack;
 mod balance;
 mod bodies;
 mod cli;
@@ -17,10 +19,12 @@ mod harness;
 mod hostile;
 mod http_wasm;
 mod plugins;
+mod proxy_wasm;
 mod resilience;
 mod send;
 mod smoke;
 mod swap;
+mod tcp;
 mod tls;
 mod traffic;
 mod upgrades;

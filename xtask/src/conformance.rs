@@ -1,5 +1,7 @@
-//! `cargo xtask conformance`: test suites that others keep, against a running gofe.
+//! `cargo xtask conformance`: gofe beside programs of others that know a protocol better than its own tests do. They are
+//! installed where they are missing.
 
+mod acme;
 mod http_wasm;
 
 use anyhow::Result;
@@ -7,16 +9,19 @@ use clap::Subcommand;
 
 use crate::workspace::Workspace;
 
-/// A suite.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub(crate) enum Suite {
+/// Which suite.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Conformance {
+    /// Certificates from Pebble, an authority for tests. Needs Go and curl.
+    Acme,
     /// The Technology Compatibility Kit of http-wasm, over HTTP/1.1 and HTTP/2. Needs Go.
     HttpWasm,
 }
 
 /// Runs a suite.
-pub(crate) fn run(workspace: &Workspace, suite: Suite) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, suite: &Conformance) -> Result<()> {
     match suite {
-        Suite::HttpWasm => http_wasm::run(workspace),
+        Conformance::Acme => acme::run(workspace),
+        Conformance::HttpWasm => http_wasm::run(workspace),
     }
 }

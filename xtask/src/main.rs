@@ -59,15 +59,15 @@ enum Task {
     Certificates,
     /// Check links, paths, commands and configurations in the pages and examples.
     CheckDocs,
-    /// Run a suite that others keep against a running gofe.
-    Conformance {
-        #[command(subcommand)]
-        suite: conformance::Suite,
-    },
     /// Measure.
     Bench {
         #[command(subcommand)]
         what: bench::Bench,
+    },
+    /// Run the test suites of others against gofe.
+    Conformance {
+        #[command(subcommand)]
+        suite: conformance::Conformance,
     },
     /// Install what the other commands use: WASM targets, clippy, rustfmt, curl, valgrind, cargo-deny.
     Setup,
@@ -105,8 +105,8 @@ fn run(cli: Cli) -> Result<()> {
         Task::Guests => guests::build(&workspace),
         Task::Certificates => docs::certificates(&workspace),
         Task::CheckDocs => docs::check(&workspace),
-        Task::Conformance { suite } => conformance::run(&workspace, suite),
         Task::Bench { what } => bench::run(&workspace, &what),
+        Task::Conformance { suite } => conformance::run(&workspace, &suite),
         Task::Setup => setup::all(&workspace),
     }
 }

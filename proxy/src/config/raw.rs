@@ -46,10 +46,14 @@ pub(super) struct RawAdmin {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawClientLimits {
     pub(super) connections: Option<u64>,
+    pub(super) connections_per_client: Option<u64>,
+    pub(super) handshakes: Option<u64>,
     pub(super) header_size: Option<As<Size>>,
     pub(super) header_count: Option<u64>,
     pub(super) body_size: Option<As<Size>>,
     pub(super) streams: Option<u64>,
+    pub(super) resets: Option<u64>,
+    pub(super) body_rate: Option<As<Size>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -57,6 +61,7 @@ pub(super) struct RawClientLimits {
 pub(super) struct RawClientTimeouts {
     pub(super) header_read: Option<As<Time>>,
     pub(super) idle: Option<As<Time>>,
+    pub(super) body_grace: Option<As<Time>>,
     pub(super) drain: Option<As<Time>>,
 }
 
@@ -85,6 +90,7 @@ pub(super) struct RawPlugin {
     pub(super) limits: RawPluginLimits,
     #[serde(default)]
     pub(super) allow: RawAllow,
+    pub(super) vm: Option<RawVm>,
     #[serde(default)]
     pub(super) config: Value,
 }
@@ -220,6 +226,7 @@ maps_only! {
     RawPlugin, "a map, as in `{ source: std:api-key }`";
     RawPluginLimits, "a map, as in `{ time: 5ms }`";
     RawAllow, "a map, as in `{ key-value: true }`";
+    RawVm, "a map, as in `{ id: shared, config: … }`";
     RawHttp, "a map, as in `{ hosts: [users.internal:8080] }`";
     RawRoute, "a map, as in `{ match: { path: /api/** }, upstream: users }`";
     RawMatch, "a map, as in `{ path: /api/** }`";
@@ -230,12 +237,16 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod acme;
 mod balance;
 mod listener;
 mod matching;
 mod send;
+mod tcp;
 mod tls;
+mod vm;
 
+pub(super) use acme::RawAcme;
 pub(super) use balance::{
     RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
     RawOutliers,
@@ -243,7 +254,9 @@ pub(super) use balance::{
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
+pub(super) use tcp::RawTcp;
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
+pub(super) use vm::RawVm;
 
 /// A map that may also be written as its main value alone.
 pub(super) struct Brief<T>(pub(super) T);

@@ -299,6 +299,7 @@ words! {
         "echo" => Self::Echo;
 }
 
+mod acme;
 mod balance;
 mod listener;
 mod matching;
@@ -306,6 +307,7 @@ mod protocols;
 mod send;
 mod tls;
 
+pub(super) use acme::{Contact, Directory};
 pub(super) use balance::{Initial, Percent, PolicyName, StatusRange, WithPort};
 pub(super) use listener::{At, Mode};
 pub(super) use matching::{Network, Whole};

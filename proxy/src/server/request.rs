@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 use super::admit::admit;
 use super::flight::{Ending, Flight};
 use super::grpc::refusal;
-use super::meter::Meter;
+use super::meter::{Meter, Pace};
 use super::rescue::{Refusal, Trouble, rescue};
 use super::upgrade::allowed;
 use super::watch::Watch;
@@ -52,7 +52,13 @@ pub(super) async fn handle(
     let version = parts.version;
     let pin = worker.pinner.pin();
     let wish = Wish::take(&mut parts);
-    let admitted = admit(&mut parts);
+    let admitted = admit(&mut parts, pin.config().limits.header_count);
+    if let Some(answers) = &pin.answers
+        && let Some(text) = answers.text(parts.uri.path()).filter(|_| client.tls.is_none())
+    {
+        watch.end();
+        return Ok(plain(Reply { body: Body::full(text), ..Reply::plain(StatusCode::OK) }));
+    }
     if admitted.is_ok()
         && let Some((status, headers)) =
             client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))
@@ -83,7 +89,8 @@ pub(super) async fn handle(
     };
     let name = pin.routes[index].name.clone();
     let call = Call::of(&parts);
-    let state = State::new(parts, client, name, pin.clone(), started);
+    let mut state = State::new(parts, client, name, pin.clone(), started);
+    state.timeout = pin.routes[index].timeout;
     let mut flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
     flight.wish = wish;
     let body = match call {
@@ -140,6 +147,7 @@ impl Flight {
         let mut body = self.meter(body).await?;
         {
             let mut exchange = self.hand.lock().await;
+            exchange.body_end = http_body::Body::is_end_stream(&body);
             if chain.takes_bodies() {
                 exchange.message = body;
                 body = Body::Empty;
@@ -175,8 +183,11 @@ impl Flight {
             return Ok(body);
         }
         let bytes = Arc::new(AtomicU64::new(0));
-        self.hand.lock().await.summary.request_bytes = Some(bytes.clone());
-        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes, self.watch.upload())))
+        let mut exchange = self.hand.lock().await;
+        exchange.summary.request_bytes = Some(bytes.clone());
+        let pace = Pace::new(self.pin.config(), &exchange.request.headers);
+        drop(exchange);
+        Ok(Body::layered(Meter::new(body, limit, pace, bytes, self.watch.upload())))
     }
 
     async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {
@@ -186,7 +197,7 @@ impl Flight {
         let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
         exchange.request_open = false;
         let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
-        let body_changes = chain.touches_body(Phase::RequestBody);
+        let body_changes = chain.changes_length(Phase::RequestBody);
         let mut request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
         let address = exchange.client.address;
         drop(exchange);
@@ -254,6 +265,7 @@ impl Flight {
         let chain = self.chain();
         let body = self.begin_response(answer).await;
         let mut exchange = self.hand.lock().await;
+        exchange.body_end = http_body::Body::is_end_stream(&body);
         exchange.message = body;
         let replaced = chain.response_headers(&mut exchange).await;
         if let Some(error) = exchange.broken.take() {
@@ -286,12 +298,13 @@ impl Flight {
     /// Whether the response may have a body at all (RFC 9110, section 6.4.1); where it has, and plugins may change it,
     /// its length is not what the upstream said.
     async fn has_body(&mut self) -> bool {
+        let changes_length = self.route().chain.changes_length(Phase::ResponseBody);
         let mut exchange = self.hand.lock().await;
         let head = exchange.request.method == Method::HEAD;
         let Some(response) = &mut exchange.response else { return false };
         let none = [StatusCode::SWITCHING_PROTOCOLS, StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
         let has = !head && !none.contains(&response.status);
-        if has {
+        if has && changes_length {
             response.headers.remove(CONTENT_LENGTH);
         }
         has

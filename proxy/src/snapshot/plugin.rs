@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::chain::{Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase, Phases};
 use crate::config::{OnError, Plugin as PluginConfig};
-use crate::wasm::{Abi, Artifact, Digest, Engine, Env, HttpWasm, LoadError, Plugin};
+use crate::wasm::{Abi, Artifact, Digest, Engine, Env, HttpWasm, LoadError, Plugin, ProxyWasmFilter};
 
 /// A step of a chain: one variant for each plugin ABI, so that no phase allocates a boxed future.
 pub enum Step {
     /// A plugin of gofe's own world.
     Component(Plugin),
+    /// A proxy-wasm plugin.
+    ProxyWasm(ProxyWasmFilter),
     /// An http-wasm plugin.
     HttpWasm(HttpWasm),
     /// A plugin that failed while it was loaded; its policy holds for each request.
@@ -80,6 +82,7 @@ impl Step {
     pub async fn load(engine: &Engine, artifact: &Artifact, env: Env) -> Result<Self, LoadError> {
         match artifact.abi {
             Abi::Gofe => Plugin::load(engine, artifact, env).await.map(Self::Component),
+            Abi::ProxyWasm(_) => ProxyWasmFilter::load(engine, artifact, env).map(Self::ProxyWasm),
             Abi::HttpWasm => HttpWasm::load(engine, artifact, env).await.map(Self::HttpWasm),
             abi => Err(LoadError::abi(abi, "it cannot be a step of a chain")),
         }
@@ -94,7 +97,19 @@ impl Step {
     pub async fn tick(&self) {
         match self {
             Self::Component(plugin) => plugin.tick().await,
-            Self::HttpWasm(_) | Self::Failed(_) => {}
+            Self::ProxyWasm(_) | Self::HttpWasm(_) | Self::Failed(_) => {}
+        }
+    }
+
+    /// Whether each worker has something to do for it beside requests.
+    pub fn is_attended(&self) -> bool {
+        matches!(self, Self::ProxyWasm(_))
+    }
+
+    /// Does on a worker what there is to do beside requests, until the future is dropped.
+    pub async fn attend(&self, worker: usize) {
+        if let Self::ProxyWasm(plugin) = self {
+            plugin.attend(worker).await;
         }
     }
 }
@@ -103,6 +118,7 @@ impl Filter for Step {
     fn name(&self) -> &str {
         match self {
             Self::Component(plugin) => plugin.name(),
+            Self::ProxyWasm(plugin) => plugin.name(),
             Self::HttpWasm(plugin) => plugin.name(),
             Self::Failed(failed) => &failed.name,
         }
@@ -111,6 +127,7 @@ impl Filter for Step {
     fn interest(&self) -> Interest {
         match self {
             Self::Component(plugin) => plugin.interest(),
+            Self::ProxyWasm(plugin) => plugin.interest(),
             Self::HttpWasm(plugin) => plugin.interest(),
             // One phase is enough to apply the policy to each request.
             Self::Failed(FailedPlugin { on_error: OnError::FailClosed, .. }) => {
@@ -123,6 +140,7 @@ impl Filter for Step {
     fn on_error(&self) -> OnError {
         match self {
             Self::Component(plugin) => plugin.on_error(),
+            Self::ProxyWasm(plugin) => plugin.on_error(),
             Self::HttpWasm(plugin) => plugin.on_error(),
             Self::Failed(failed) => failed.on_error,
         }
@@ -131,6 +149,7 @@ impl Filter for Step {
     async fn call(&self, phase: Phase, exchange: &mut Exchange) -> Outcome {
         match self {
             Self::Component(plugin) => plugin.call(phase, exchange).await,
+            Self::ProxyWasm(plugin) => plugin.call(phase, exchange).await,
             Self::HttpWasm(plugin) => plugin.call(phase, exchange).await,
             Self::Failed(failed) => {
                 let message = format!("it could not be loaded: {}", failed.reason);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::Outbound;
-use crate::config::{Allow, InstanceMode, OnError, PluginLimits};
-use crate::store::Space;
+use crate::config::{Allow, InstanceMode, OnError, PluginLimits, Vm};
+use crate::store::{Queues, SharedData, Space};
 use crate::telemetry::{Custom, Output, PluginMetrics};
 
 /// A value, given as JSON, as bytes.
@@ -47,6 +47,12 @@ pub struct Env {
     pub output: Arc<Output>,
     /// How it sends requests of its own.
     pub outbound: Arc<dyn Outbound>,
+    /// What YAML says of its VM, where it is of an ABI that has one.
+    pub vm: Vm,
+    /// What it shares with VMs of the same id.
+    pub shared: Arc<SharedData>,
+    /// The queues between VMs.
+    pub queues: Arc<Queues>,
     /// Worker threads; each has a pool of instances of its own.
     pub workers: usize,
 }
@@ -56,6 +62,11 @@ impl Env {
     /// and anything else as JSON.
     pub(super) fn config_bytes(&self) -> Cow<'_, [u8]> {
         bytes_of(&self.config)
+    }
+
+    /// The same of what its VM gets.
+    pub(super) fn vm_bytes(&self) -> Vec<u8> {
+        bytes_of(&self.vm.config.to_string()).into_owned()
     }
 
     /// Whether the configuration grants requests to this host and port.

@@ -35,6 +35,12 @@ pub(super) enum Subject {
     /// gofe with the http-wasm filter that Traefik has.
     #[value(name = "gofe+http-wasm")]
     GofeHttpWasm,
+    /// gofe with the proxy-wasm filter that Envoy has.
+    #[value(name = "gofe+proxy-wasm1")]
+    GofeProxyWasm1,
+    /// gofe with that filter four times.
+    #[value(name = "gofe+proxy-wasm4")]
+    GofeProxyWasm4,
     /// gofe with the standard plugins access-log, api-key, rate-limit and router.
     #[value(name = "gofe+standard4")]
     GofeStandard4,
@@ -66,6 +72,8 @@ pub(super) enum Filters {
     HttpWasm,
     /// gofe's four standard plugins.
     Standard,
+    /// The benchmark's filter as a proxy-wasm module, so many times.
+    ProxyWasm(usize),
 }
 
 impl Subject {
@@ -82,7 +90,13 @@ impl Subject {
             Self::Envoy | Self::EnvoyWasm1 | Self::EnvoyWasm4 => Product::Envoy,
             Self::Traefik | Self::TraefikWasm1 => Product::Traefik,
             Self::Caddy => Product::Caddy,
-            Self::Gofe | Self::GofeWasm1 | Self::GofeWasm4 | Self::GofeHttpWasm | Self::GofeStandard4 => Product::Gofe,
+            Self::Gofe
+            | Self::GofeWasm1
+            | Self::GofeWasm4
+            | Self::GofeHttpWasm
+            | Self::GofeProxyWasm1
+            | Self::GofeProxyWasm4
+            | Self::GofeStandard4 => Product::Gofe,
         }
     }
 
@@ -93,6 +107,8 @@ impl Subject {
             Self::EnvoyWasm4 | Self::GofeWasm4 => Filters::Bench(4),
             Self::GofeHttpWasm => Filters::HttpWasm,
             Self::GofeStandard4 => Filters::Standard,
+            Self::GofeProxyWasm1 => Filters::ProxyWasm(1),
+            Self::GofeProxyWasm4 => Filters::ProxyWasm(4),
             Self::Nginx | Self::Haproxy | Self::Envoy | Self::Traefik | Self::Caddy | Self::Gofe => Filters::Bench(0),
         }
     }

@@ -31,6 +31,7 @@ pub(super) fn command(place: &Place<'_>, filters: Filters) -> Result<Command> {
         Filters::Bench(0) => String::new(),
         Filters::Bench(count) => filter(&place.parts.gofe_filter, count),
         Filters::HttpWasm => filter(&place.parts.http_wasm_filter, 1),
+        Filters::ProxyWasm(count) => filter(&place.parts.proxy_wasm_filter, count),
     };
     let chain = when(!plugins.is_empty(), || "chain: all, ".into());
     let canary = when(filters == Filters::Standard, || ", canary: { builtin: echo }".into());
@@ -46,7 +47,7 @@ pub(super) fn command(place: &Place<'_>, filters: Filters) -> Result<Command> {
     Ok(command)
 }
 
-/// The benchmark's plugin so many times, under as many names.
+/// The benchmark's filter so many times, under as many names.
 fn filter(file: &Path, count: usize) -> String {
     let file = file.display();
     let names: Vec<_> = (1..=count).map(|number| format!("filter{number}")).collect();
