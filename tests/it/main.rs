@@ -21,6 +21,7 @@ mod http_wasm;
 mod plugins;
 mod proxy_wasm;
 mod resilience;
+mod routes;
 mod send;
 mod smoke;
 mod swap;
