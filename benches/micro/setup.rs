@@ -120,7 +120,8 @@ fn prepare(exchange: &mut Exchange, phase: Phase) {
     if phase == Phase::ResponseHeaders {
         exchange.request_open = false;
         exchange.response_open = true;
-        let reply = Reply { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: Bytes::new() };
+        let reply =
+            Reply { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: gofe::http::Body::Empty };
         exchange.set_response(reply);
     }
 }

@@ -1,6 +1,7 @@
 //! Wires the parts: the only place that knows all of them.
 
 mod control;
+mod inspect;
 mod tick;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::upstream::Supervisor;
 use crate::wasm::Engine;
 use crate::watch::Watcher;
 use control::{Change, Control};
+pub use inspect::inspect;
 
 /// How long plugins' outputs may take to be written at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(5);

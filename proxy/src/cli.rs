@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,6 +23,11 @@ enum Command {
         /// The YAML file.
         file: PathBuf,
     },
+    /// About plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
     /// Find every mistake in a configuration, also those that its plugins find, without serving it.
     Check {
         /// The YAML file.
@@ -29,9 +35,25 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Say what is in a plugin's file: its ABI and version, phases, imports, memory, size, toolchain and digest.
+    Inspect {
+        /// The WASM file.
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Plugin { command: PluginCommand::Inspect { file, json } } => {
+            // Who reads only the beginning closes the pipe.
+            app::inspect(&file, json).map(|report| drop(writeln!(std::io::stdout(), "{report}")))
+        }
         Command::Run { file } => app::run(&file),
         Command::Check { file } => app::check(&file).map(|warnings| {
             for warning in warnings {

@@ -5,7 +5,9 @@ mod body;
 pub mod edge;
 pub mod grpc;
 pub mod hop;
+mod joined;
 pub mod origin;
 pub mod upgrade;
 
 pub use body::{Body, BodyError};
+pub use joined::Joined;

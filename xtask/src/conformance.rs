@@ -2,6 +2,7 @@
 //! installed where they are missing.
 
 mod acme;
+mod http_wasm;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -13,11 +14,14 @@ use crate::workspace::Workspace;
 pub(crate) enum Conformance {
     /// Certificates from Pebble, an authority for tests. Needs Go and curl.
     Acme,
+    /// The Technology Compatibility Kit of http-wasm, over HTTP/1.1 and HTTP/2. Needs Go.
+    HttpWasm,
 }
 
 /// Runs a suite.
 pub(crate) fn run(workspace: &Workspace, suite: &Conformance) -> Result<()> {
     match suite {
         Conformance::Acme => acme::run(workspace),
+        Conformance::HttpWasm => http_wasm::run(workspace),
     }
 }

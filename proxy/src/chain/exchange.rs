@@ -16,6 +16,7 @@ use crate::config::TrustedProxies;
 use crate::http::edge::Edge;
 use crate::http::hop::Peer;
 use crate::http::origin;
+use crate::http::{Body, BodyError};
 
 /// The request in hand. It is one pointer, so that lending it to a plugin's store moves eight bytes.
 pub struct Exchange(Option<Box<State>>);
@@ -69,6 +70,10 @@ pub struct State {
     pub response: Option<response::Parts>,
     /// Fields that the response shall have when it begins.
     pub prepared: Prepared,
+    /// The message's body, in the header phases of a chain with a step that takes bodies.
+    pub message: Body,
+    /// The body that such a step read broke off: that is why it answers.
+    pub broken: Option<BodyError>,
     /// The chunk of the body in hand, or all of it.
     pub body: Bytes,
     /// Whether nothing of the body follows what is in hand; in a headers phase, whether the message has no body.
@@ -127,6 +132,8 @@ impl State {
             original_uri: None,
             response: None,
             prepared: Prepared::default(),
+            message: Body::Empty,
+            broken: None,
             body: Bytes::new(),
             body_end: false,
             trailers: None,
@@ -174,7 +181,7 @@ impl State {
     }
 
     /// Puts an answer in the place of the response; its body is given back.
-    pub fn set_response(&mut self, reply: Reply) -> Bytes {
+    pub fn set_response(&mut self, reply: Reply) -> Body {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.status = reply.status;
         parts.headers = reply.headers;
@@ -314,7 +321,7 @@ pub struct Reply {
     /// Header fields.
     pub headers: HeaderMap,
     /// The body.
-    pub body: Bytes,
+    pub body: Body,
 }
 
 /// Times and sizes of one request.

@@ -79,6 +79,9 @@ pub struct Interest {
     pub response_body: BodyPolicy,
     /// The time between two ticks.
     pub tick: Option<Duration>,
+    /// In its header phases it holds the message's body itself ([`super::State::message`]): it may read it while it is called,
+    /// and put another in its place.
+    pub takes_bodies: bool,
 }
 
 /// How a filter wants bodies of one direction.

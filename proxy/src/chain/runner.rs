@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::{BodyPolicy, Exchange, Fault, Filter, Interest, Outcome, Phase, Reply, Shared};
 use crate::config::OnError;
+use crate::http::Body;
 use crate::telemetry::Throttle;
 
 /// The most steps of a chain: [`super::State::disabled`] has a bit for each.
@@ -24,6 +25,7 @@ pub struct Chain<F> {
     /// costs one look at an empty list.
     by_phase: [Box<[u8]>; Phase::ALL.len()],
     plans: [BodyPlan; 2],
+    takes_bodies: bool,
     /// Whether bodies may get another length than their headers say, for each direction.
     changes_length: [bool; 2],
 }
@@ -115,7 +117,7 @@ impl Reply {
     pub fn plain(status: StatusCode) -> Self {
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-        let body = Bytes::from(format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("error")));
+        let body = Body::full(format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("error")));
         Self { status, headers, body }
     }
 }
@@ -135,11 +137,12 @@ impl<F: Filter> Chain<F> {
         });
         let plans = [plan(&interests, Phase::RequestBody), plan(&interests, Phase::ResponseBody)];
         let failures = steps.iter().map(|_| Throttle::default()).collect();
+        let takes_bodies = interests.iter().any(|interest| interest.takes_bodies);
         let changes_length = [Phase::RequestBody, Phase::ResponseBody].map(|phase| {
             let policies = interests.iter().filter(|i| i.phases.has(phase)).map(|i| policy(i, phase));
             policies.into_iter().any(|policy| matches!(policy, BodyPolicy::Stream | BodyPolicy::Buffer { .. }))
         });
-        Self { name: name.into(), steps, failures, by_phase, plans, changes_length }
+        Self { name: name.into(), steps, failures, by_phase, plans, changes_length, takes_bodies }
     }
 
     /// The chain's name in the configuration.
@@ -159,6 +162,11 @@ impl<F: Filter> Chain<F> {
     /// Whether a step takes part in this phase.
     pub fn takes(&self, phase: Phase) -> bool {
         !self.by_phase[phase as usize].is_empty()
+    }
+
+    /// Whether a step holds bodies itself in its header phases.
+    pub fn takes_bodies(&self) -> bool {
+        self.takes_bodies
     }
 
     /// Whether a step may look at the request after it was sent.
@@ -193,21 +201,22 @@ impl<F: Filter> Chain<F> {
         Verdict::Continue
     }
 
-    /// The response-header phases, in reverse order, of the steps that saw the request go on. The bytes
-    /// are the body of a plugin's answer that takes the response's place.
-    pub async fn response_headers(&self, exchange: &mut Exchange) -> Option<Bytes> {
+    /// The response-header phases, in reverse order, of the steps that saw the request go on. The response's body is in the
+    /// exchange, and what is there afterwards goes on. True where a plugin's answer took the response's place.
+    pub async fn response_headers(&self, exchange: &mut Exchange) -> bool {
         exchange.request_open = false;
         exchange.response_open = true;
-        let mut body = None;
+        let mut replaced = false;
         for &at in self.begin(Phase::ResponseHeaders, exchange) {
             if usize::from(at) < exchange.reached
                 && self.step(at, Phase::ResponseHeaders, exchange).await
                 && let Some(reply) = exchange.reply.take()
             {
-                body = Some(exchange.set_response(reply));
+                exchange.message = exchange.set_response(reply);
+                replaced = true;
             }
         }
-        body
+        replaced
     }
 
     /// The request is over: the steps that saw it learn so.

@@ -59,7 +59,7 @@ pub(super) async fn handle(
         && let Some(text) = answers.text(parts.uri.path()).filter(|_| client.tls.is_none())
     {
         watch.end();
-        return Ok(plain(Reply { body: text.into(), ..Reply::plain(StatusCode::OK) }));
+        return Ok(plain(Reply { body: Body::full(text), ..Reply::plain(StatusCode::OK) }));
     }
     if admitted.is_ok()
         && let Some((status, headers)) =
@@ -116,7 +116,17 @@ impl Flight {
                 Answer::Reply(self.fixed_fallback().unwrap_or(reply))
             }
         };
-        let body = self.respond(answer).await;
+        let responded = if self.route().chain.takes_bodies() {
+            // Boxed, as the body phases below are: a step may wait for the body.
+            let responded = Box::pin(timeout_at(deadline, self.respond(answer))).await;
+            responded.unwrap_or(Err(Trouble::Timeout(timeout)))
+        } else {
+            self.respond(answer).await
+        };
+        let body = match responded {
+            Ok(body) => body,
+            Err(trouble) => self.replace(&trouble).await,
+        };
         let body = if self.route().chain.touches_body(Phase::ResponseBody) {
             // Boxed, as few chains look at bodies and all requests would be larger for it.
             match Box::pin(timeout_at(deadline, self.response_body(body))).await {
@@ -139,14 +149,20 @@ impl Flight {
     /// The request phases, and the upstream.
     async fn answer(&mut self, body: Body) -> Result<Answer, Trouble> {
         let chain = self.chain();
-        let body = self.meter(body).await?;
-        let mut exchange = self.hand.lock().await;
-        exchange.body_end = http_body::Body::is_end_stream(&body);
-        let verdict = chain.request_headers(&mut exchange).await;
-        drop(exchange);
-        match verdict {
-            Verdict::Continue => {}
-            Verdict::Reply(reply) => return Ok(Answer::Reply(reply)),
+        let mut body = self.meter(body).await?;
+        {
+            let mut exchange = self.hand.lock().await;
+            exchange.body_end = http_body::Body::is_end_stream(&body);
+            if chain.takes_bodies() {
+                exchange.message = body;
+                body = Body::Empty;
+            }
+            match (chain.request_headers(&mut exchange).await, exchange.broken.take()) {
+                (_, Some(error)) => return Err(Trouble::Body(error)),
+                (Verdict::Reply(reply), None) => return Ok(Answer::Reply(reply)),
+                (Verdict::Continue, None) if chain.takes_bodies() => body = std::mem::take(&mut exchange.message),
+                (Verdict::Continue, None) => {}
+            }
         }
         // Boxed, as few routes do anything of it.
         if self.route().treatment.is_some()
@@ -250,15 +266,13 @@ impl Flight {
         rescue(trouble, exchange.request.version, &exchange.route)
     }
 
-    /// The response-header phases.
-    async fn respond(&mut self, answer: Answer) -> Body {
-        let chain = self.chain();
-        if matches!(answer, Answer::Reply(_)) {
-            self.answers();
-        }
-        let mut exchange = self.hand.lock().await;
-        let body = match answer {
-            Answer::Reply(reply) => Body::full(exchange.set_response(reply)),
+    /// The response begins; its body is given back.
+    async fn begin_response(&mut self, answer: Answer) -> Body {
+        match answer {
+            Answer::Reply(reply) => {
+                self.answers();
+                self.hand.lock().await.set_response(reply)
+            }
             Answer::Upstream(response) => {
                 let (mut parts, body) = response.into_parts();
                 if parts.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -267,20 +281,30 @@ impl Flight {
                 }
                 hop::strip_response(&mut parts.headers);
                 hop::via(&mut parts.headers, parts.version);
-                exchange.begin_response(parts);
+                self.hand.lock().await.begin_response(parts);
                 body
             }
-        };
-        exchange.body_end = http_body::Body::is_end_stream(&body);
-        match chain.response_headers(&mut exchange).await {
-            None => body,
-            Some(answer) => {
-                drop(exchange);
-                self.answers();
-                self.switched = None;
-                Body::full(answer)
-            }
         }
+    }
+
+    /// The response-header phases.
+    async fn respond(&mut self, answer: Answer) -> Result<Body, Trouble> {
+        let chain = self.chain();
+        let body = self.begin_response(answer).await;
+        let mut exchange = self.hand.lock().await;
+        exchange.body_end = http_body::Body::is_end_stream(&body);
+        exchange.message = body;
+        let replaced = chain.response_headers(&mut exchange).await;
+        if let Some(error) = exchange.broken.take() {
+            return Err(Trouble::ResponseBody(error));
+        }
+        let body = std::mem::take(&mut exchange.message);
+        drop(exchange);
+        if replaced {
+            self.answers();
+            self.switched = None;
+        }
+        Ok(body)
     }
 
     /// The response-body phases.
@@ -293,7 +317,7 @@ impl Flight {
             Pumped::Body(body) => Ok(body),
             Pumped::Reply(reply) => {
                 self.answers();
-                Ok(Body::full(self.hand.lock().await.set_response(reply)))
+                Ok(self.hand.lock().await.set_response(reply))
             }
         }
     }
@@ -317,7 +341,7 @@ impl Flight {
     async fn replace(&mut self, trouble: &Trouble) -> Body {
         let reply = self.rescue(trouble).await;
         self.answers();
-        Body::full(self.hand.lock().await.set_response(reply))
+        self.hand.lock().await.set_response(reply)
     }
 
     /// The response's head: a copy where plugins look at it when the request is over.
@@ -387,7 +411,7 @@ fn outgoing(exchange: &mut State, body: Body, keep: bool, body_changes: bool) ->
 
 /// A reply to a request that belongs to no route.
 fn plain(reply: Reply) -> Response<Body> {
-    let mut response = Response::new(Body::full(reply.body));
+    let mut response = Response::new(reply.body);
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use super::{Step, Upstream};
 use crate::chain::{Chain, Reply};
 use crate::config::{self, PathPattern, RouteRedirect, Share, Sticky};
+use crate::http::Body;
 use crate::route::Shares;
 
 /// What answers a route's requests.
@@ -57,7 +58,11 @@ impl Action {
 }
 
 /// A fixed answer.
-pub struct Fixed(Reply);
+pub struct Fixed {
+    status: http::StatusCode,
+    headers: http::HeaderMap,
+    body: Bytes,
+}
 
 impl Fixed {
     fn new(fixed: &config::Fixed) -> Self {
@@ -67,12 +72,12 @@ impl Fixed {
             headers.remove(name);
         }
         headers.extend(fixed.headers.clone());
-        Self(Reply { status: fixed.status, headers, body })
+        Self { status: fixed.status, headers, body }
     }
 
     /// The answer.
     pub fn reply(&self) -> Reply {
-        Reply { status: self.0.status, headers: self.0.headers.clone(), body: self.0.body.clone() }
+        Reply { status: self.status, headers: self.headers.clone(), body: Body::full(self.body.clone()) }
     }
 }
 

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use crate::chain::{Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase, Phases};
 use crate::config::{OnError, Plugin as PluginConfig};
-use crate::wasm::{Abi, Artifact, Digest, Engine, Env, LoadError, Plugin, ProxyWasmFilter};
+use crate::wasm::{Abi, Artifact, Digest, Engine, Env, HttpWasm, LoadError, Plugin, ProxyWasmFilter};
 
 /// A step of a chain: one variant for each plugin ABI, so that no phase allocates a boxed future.
-#[expect(clippy::large_enum_variant, reason = "there are few of them, each behind an Arc")]
 pub enum Step {
     /// A plugin of gofe's own world.
     Component(Plugin),
     /// A proxy-wasm plugin.
     ProxyWasm(ProxyWasmFilter),
+    /// An http-wasm plugin.
+    HttpWasm(HttpWasm),
     /// A plugin that failed while it was loaded; its policy holds for each request.
     Failed(FailedPlugin),
 }
@@ -82,6 +83,7 @@ impl Step {
         match artifact.abi {
             Abi::Gofe => Plugin::load(engine, artifact, env).await.map(Self::Component),
             Abi::ProxyWasm(_) => ProxyWasmFilter::load(engine, artifact, env).map(Self::ProxyWasm),
+            Abi::HttpWasm => HttpWasm::load(engine, artifact, env).await.map(Self::HttpWasm),
             abi => Err(LoadError::abi(abi, "it cannot be a step of a chain")),
         }
     }
@@ -95,7 +97,7 @@ impl Step {
     pub async fn tick(&self) {
         match self {
             Self::Component(plugin) => plugin.tick().await,
-            Self::ProxyWasm(_) | Self::Failed(_) => {}
+            Self::ProxyWasm(_) | Self::HttpWasm(_) | Self::Failed(_) => {}
         }
     }
 
@@ -117,6 +119,7 @@ impl Filter for Step {
         match self {
             Self::Component(plugin) => plugin.name(),
             Self::ProxyWasm(plugin) => plugin.name(),
+            Self::HttpWasm(plugin) => plugin.name(),
             Self::Failed(failed) => &failed.name,
         }
     }
@@ -125,6 +128,7 @@ impl Filter for Step {
         match self {
             Self::Component(plugin) => plugin.interest(),
             Self::ProxyWasm(plugin) => plugin.interest(),
+            Self::HttpWasm(plugin) => plugin.interest(),
             // One phase is enough to apply the policy to each request.
             Self::Failed(FailedPlugin { on_error: OnError::FailClosed, .. }) => {
                 Interest { phases: Phases::default().with(Phase::RequestHeaders), ..Interest::default() }
@@ -137,6 +141,7 @@ impl Filter for Step {
         match self {
             Self::Component(plugin) => plugin.on_error(),
             Self::ProxyWasm(plugin) => plugin.on_error(),
+            Self::HttpWasm(plugin) => plugin.on_error(),
             Self::Failed(failed) => failed.on_error,
         }
     }
@@ -145,6 +150,7 @@ impl Filter for Step {
         match self {
             Self::Component(plugin) => plugin.call(phase, exchange).await,
             Self::ProxyWasm(plugin) => plugin.call(phase, exchange).await,
+            Self::HttpWasm(plugin) => plugin.call(phase, exchange).await,
             Self::Failed(failed) => {
                 let message = format!("it could not be loaded: {}", failed.reason);
                 Outcome::Fault(Fault { kind: FaultKind::Unavailable, message })

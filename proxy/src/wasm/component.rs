@@ -15,10 +15,11 @@ use std::sync::atomic::AtomicUsize;
 
 use tracing::warn;
 
-use super::pool::Pool;
+use super::pool::{Pool, held, hold};
 use super::{Artifact, Engine, Env, LoadError};
 use crate::chain::{BodyPolicy, Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase};
 use crate::config::{InstanceMode, OnError};
+pub(super) use host::INTERFACES;
 use instance::Instance;
 use linked::Linked;
 use pace::Pace;
@@ -35,21 +36,6 @@ pub struct Plugin {
     interest: Interest,
     pool: Arc<Pool<Box<Instance>>>,
     live: Arc<AtomicUsize>,
-}
-
-/// An instance that a request holds until its end: then it goes back to the pool, or away where there is none.
-struct Held {
-    instance: Option<Box<Instance>>,
-    pool: Option<Arc<Pool<Box<Instance>>>>,
-    worker: usize,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let (Some(instance), Some(pool)) = (self.instance.take(), &self.pool) {
-            pool.put(self.worker, instance);
-        }
-    }
 }
 
 impl Plugin {
@@ -118,12 +104,10 @@ impl Plugin {
 
     /// What the request holds, or what waits for work.
     fn lease(&self, exchange: &mut Exchange) -> Option<Box<Instance>> {
-        if self.env.instance != InstanceMode::PerCall {
-            let held = exchange.leases.iter().position(|(plugin, _)| *plugin == self.identity());
-            let held = held.and_then(|at| exchange.leases.swap_remove(at).1.downcast::<Held>().ok());
-            if let Some(instance) = held.and_then(|mut held| held.instance.take()) {
-                return Some(instance);
-            }
+        if self.env.instance != InstanceMode::PerCall
+            && let Some(instance) = held(exchange, self.identity())
+        {
+            return Some(instance);
         }
         self.waiting(exchange.client.worker)
     }
@@ -136,7 +120,7 @@ impl Plugin {
             InstanceMode::PerRequest => Some(self.pool.clone()),
             InstanceMode::Fresh => None,
         };
-        exchange.leases.push((self.identity(), Box::new(Held { instance: Some(instance), pool, worker })));
+        hold(exchange, self.identity(), instance, pool);
     }
 
     fn identity(&self) -> usize {

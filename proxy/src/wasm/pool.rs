@@ -1,6 +1,11 @@
 //! Instances that wait for work: a stack for each worker, so that workers do not wait for each other.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use parking_lot::Mutex;
+
+use crate::chain::Exchange;
 
 /// The most idle instances of one plugin that a worker keeps. More are in use only while calls wait for callouts.
 const MAX_IDLE: usize = 16;
@@ -37,4 +42,33 @@ impl<I> Pool<I> {
     fn slot(&self, worker: usize) -> &Mutex<Vec<I>> {
         &self.workers[worker % self.workers.len()].0
     }
+}
+
+/// An instance that a request holds until its end: then it goes back to the pool, or away where there is none.
+struct Held<I> {
+    instance: Option<I>,
+    pool: Option<Arc<Pool<I>>>,
+    worker: usize,
+}
+
+impl<I> Drop for Held<I> {
+    fn drop(&mut self) {
+        if let (Some(instance), Some(pool)) = (self.instance.take(), &self.pool) {
+            pool.put(self.worker, instance);
+        }
+    }
+}
+
+/// Lets a request hold an instance of the plugin with this identity.
+pub(super) fn hold<I: Send + 'static>(exchange: &mut Exchange, plugin: usize, instance: I, pool: Option<Arc<Pool<I>>>) {
+    let held = Held { instance: Some(instance), pool, worker: exchange.client.worker };
+    let held: Box<dyn Any + Send> = Box::new(held);
+    exchange.leases.push((plugin, held));
+}
+
+/// The instance of the plugin with this identity that a request holds.
+pub(super) fn held<I: Send + 'static>(exchange: &mut Exchange, plugin: usize) -> Option<I> {
+    let at = exchange.leases.iter().position(|(holder, _)| *holder == plugin)?;
+    let mut held = exchange.leases.swap_remove(at).1.downcast::<Held<I>>().ok()?;
+    held.instance.take()
 }

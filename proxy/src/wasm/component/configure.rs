@@ -166,8 +166,13 @@ impl WitInterest {
         let phases = flags.into_iter().filter(|(flag, _)| wanted(*flag));
         let phases = phases.fold(Phases::default(), |phases, (_, phase)| phases.with(phase));
         let tick = wanted(PhaseFlags::TICK).then(|| Duration::from_nanos(self.tick_interval).max(MIN_TICK));
-        let interest =
-            Interest { phases, request_body: self.request_body.into(), response_body: self.response_body.into(), tick };
+        let interest = Interest {
+            phases,
+            request_body: self.request_body.into(),
+            response_body: self.response_body.into(),
+            tick,
+            takes_bodies: false,
+        };
         for (policy, phase) in
             [(interest.request_body, Phase::RequestBody), (interest.response_body, Phase::ResponseBody)]
         {

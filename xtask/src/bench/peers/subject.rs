@@ -32,6 +32,9 @@ pub(super) enum Subject {
     /// gofe with that plugin four times.
     #[value(name = "gofe+wasm4")]
     GofeWasm4,
+    /// gofe with the http-wasm filter that Traefik has.
+    #[value(name = "gofe+http-wasm")]
+    GofeHttpWasm,
     /// gofe with the proxy-wasm filter that Envoy has.
     #[value(name = "gofe+proxy-wasm1")]
     GofeProxyWasm1,
@@ -65,6 +68,8 @@ pub(super) enum Product {
 pub(super) enum Filters {
     /// The benchmark's filter, so many times.
     Bench(usize),
+    /// In gofe, the benchmark's filter in the http-wasm ABI.
+    HttpWasm,
     /// gofe's four standard plugins.
     Standard,
     /// The benchmark's filter as a proxy-wasm module, so many times.
@@ -88,6 +93,7 @@ impl Subject {
             Self::Gofe
             | Self::GofeWasm1
             | Self::GofeWasm4
+            | Self::GofeHttpWasm
             | Self::GofeProxyWasm1
             | Self::GofeProxyWasm4
             | Self::GofeStandard4 => Product::Gofe,
@@ -99,6 +105,7 @@ impl Subject {
         match self {
             Self::EnvoyWasm1 | Self::TraefikWasm1 | Self::GofeWasm1 => Filters::Bench(1),
             Self::EnvoyWasm4 | Self::GofeWasm4 => Filters::Bench(4),
+            Self::GofeHttpWasm => Filters::HttpWasm,
             Self::GofeStandard4 => Filters::Standard,
             Self::GofeProxyWasm1 => Filters::ProxyWasm(1),
             Self::GofeProxyWasm4 => Filters::ProxyWasm(4),

@@ -7,6 +7,7 @@ use super::fields::{self, HeaderError};
 use super::response::final_status;
 use super::{Cx, Guest, Interface, Items, Octets, Text};
 use crate::chain::{Phase, Reply};
+use crate::http::Body;
 
 type Fields = Items<(Text, Octets)>;
 
@@ -38,7 +39,7 @@ fn send(guest: &mut Guest, status: StatusCode, headers: HeaderMap, body: Bytes) 
     if too_late {
         return Err(HeaderError::TooLate);
     }
-    state.reply = Some(Reply { status, headers, body });
+    state.reply = Some(Reply { status, headers, body: Body::full(body) });
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use super::super::data::{Event, Host};
 use super::super::{pairs, stream};
 use super::{function, give, is_place, memory, parts, put_u32};
 use crate::chain::{Phase, Reply};
+use crate::http::Body;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     function!(linker, "proxy_set_effective_context", set_effective_context, (context: u32));
@@ -141,11 +142,11 @@ fn send_local_response(
         return Err(Status::BadArgument.into());
     }
     headers.remove(CONTENT_LENGTH);
-    let mut reply = Reply { status, headers, body: Bytes::copy_from_slice(body) };
+    let mut reply = Reply { status, headers, body: Body::full(Bytes::copy_from_slice(body)) };
     let is_grpc =
         state.request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if is_grpc {
-        as_grpc(&mut reply, grpc_status);
+        as_grpc(&mut reply, grpc_status, body);
     }
     state.reply = Some(reply);
     stream.wake();
@@ -153,10 +154,11 @@ fn send_local_response(
 }
 
 /// An answer as a gRPC client reads it: the status in fields, and no body (gRPC's `Trailers-Only`).
-fn as_grpc(reply: &mut Reply, grpc_status: u32) {
+fn as_grpc(reply: &mut Reply, grpc_status: u32, message: &[u8]) {
     // -1 leaves the choice to the host.
     let code = if grpc_status <= 16 { grpc_status } else { from_http(reply.status) };
-    let message = percent_encoded(&std::mem::take(&mut reply.body));
+    let message = percent_encoded(message);
+    reply.body = Body::Empty;
     reply.status = StatusCode::OK;
     reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     reply.headers.insert("grpc-status", HeaderValue::from(code));

@@ -30,6 +30,7 @@ pub(super) fn command(place: &Place<'_>, filters: Filters) -> Result<Command> {
         Filters::Standard => STANDARD.to_owned(),
         Filters::Bench(0) => String::new(),
         Filters::Bench(count) => filter(&place.parts.gofe_filter, count),
+        Filters::HttpWasm => filter(&place.parts.http_wasm_filter, 1),
         Filters::ProxyWasm(count) => filter(&place.parts.proxy_wasm_filter, count),
     };
     let chain = when(!plugins.is_empty(), || "chain: all, ".into());
