@@ -4,6 +4,7 @@
 mod build;
 mod listeners;
 mod live;
+mod outgoing;
 mod passage;
 mod plugin;
 mod upstreams;
@@ -24,6 +25,7 @@ use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::{Cluster, Supervisor};
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
+pub use outgoing::Outgoing;
 pub use passage::Passage;
 pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
 

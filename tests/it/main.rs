@@ -18,6 +18,7 @@ mod guests;
 mod harness;
 mod hostile;
 mod plugins;
+mod proxy_wasm;
 mod resilience;
 mod send;
 mod smoke;

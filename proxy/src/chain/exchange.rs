@@ -71,8 +71,12 @@ pub struct State {
     pub prepared: Prepared,
     /// The chunk of the body in hand, or all of it.
     pub body: Bytes,
-    /// Whether nothing of the body follows what is in hand.
+    /// Whether nothing of the body follows what is in hand; in a headers phase, whether the message has no body.
     pub body_end: bool,
+    /// The trailers behind the body in hand, with its last chunk.
+    pub trailers: Option<HeaderMap>,
+    /// How long the route gives the request, until the end of the response's headers.
+    pub timeout: Duration,
     /// Whether the request can still be changed.
     pub request_open: bool,
     /// Whether the response can still be changed.
@@ -121,6 +125,8 @@ impl State {
             prepared: Prepared::default(),
             body: Bytes::new(),
             body_end: false,
+            trailers: None,
+            timeout: Duration::MAX,
             request_open: true,
             response_open: false,
             phase: Phase::RequestHeaders,

@@ -14,6 +14,7 @@ mod send;
 mod shadowed;
 mod tcp;
 mod upstreams;
+mod vm;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -11,6 +11,7 @@ mod matching;
 mod send;
 mod tcp;
 mod tls;
+mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub use send::{
 };
 pub use tcp::Tcp;
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
+pub use vm::Vm;
 
 /// A whole configuration file, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,6 +155,8 @@ pub struct Plugin {
     pub limits: PluginLimits,
     /// What the plugin may do beyond its request.
     pub allow: Allow,
+    /// The VM of a proxy-wasm plugin, where the file says something of it.
+    pub vm: Option<Vm>,
     /// The plugin's own configuration; null where there is none.
     pub config: serde_json::Value,
 }

@@ -90,6 +90,7 @@ pub(super) struct RawPlugin {
     pub(super) limits: RawPluginLimits,
     #[serde(default)]
     pub(super) allow: RawAllow,
+    pub(super) vm: Option<RawVm>,
     #[serde(default)]
     pub(super) config: Value,
 }
@@ -225,6 +226,7 @@ maps_only! {
     RawPlugin, "a map, as in `{ source: std:api-key }`";
     RawPluginLimits, "a map, as in `{ time: 5ms }`";
     RawAllow, "a map, as in `{ key-value: true }`";
+    RawVm, "a map, as in `{ id: shared, config: … }`";
     RawHttp, "a map, as in `{ hosts: [users.internal:8080] }`";
     RawRoute, "a map, as in `{ match: { path: /api/** }, upstream: users }`";
     RawMatch, "a map, as in `{ path: /api/** }`";
@@ -242,6 +244,7 @@ mod matching;
 mod send;
 mod tcp;
 mod tls;
+mod vm;
 
 pub(super) use acme::RawAcme;
 pub(super) use balance::{
@@ -253,6 +256,7 @@ pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
 pub(super) use tcp::RawTcp;
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
+pub(super) use vm::RawVm;
 
 /// A map that may also be written as its main value alone.
 pub(super) struct Brief<T>(pub(super) T);

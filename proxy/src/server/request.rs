@@ -89,7 +89,8 @@ pub(super) async fn handle(
     };
     let name = pin.routes[index].name.clone();
     let call = Call::of(&parts);
-    let state = State::new(parts, client, name, pin.clone(), started);
+    let mut state = State::new(parts, client, name, pin.clone(), started);
+    state.timeout = pin.routes[index].timeout;
     let mut flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
     flight.wish = wish;
     let body = match call {
@@ -134,7 +135,11 @@ impl Flight {
     async fn answer(&mut self, body: Body) -> Result<Answer, Trouble> {
         let chain = self.chain();
         let body = self.meter(body).await?;
-        match chain.request_headers(&mut *self.hand.lock().await).await {
+        let mut exchange = self.hand.lock().await;
+        exchange.body_end = http_body::Body::is_end_stream(&body);
+        let verdict = chain.request_headers(&mut exchange).await;
+        drop(exchange);
+        match verdict {
             Verdict::Continue => {}
             Verdict::Reply(reply) => return Ok(Answer::Reply(reply)),
         }
@@ -176,7 +181,7 @@ impl Flight {
         let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
         exchange.request_open = false;
         let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
-        let body_changes = chain.touches_body(Phase::RequestBody);
+        let body_changes = chain.changes_length(Phase::RequestBody);
         let mut request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
         let address = exchange.client.address;
         drop(exchange);
@@ -239,6 +244,7 @@ impl Flight {
                 body
             }
         };
+        exchange.body_end = http_body::Body::is_end_stream(&body);
         match chain.response_headers(&mut exchange).await {
             None => body,
             Some(answer) => {
@@ -268,12 +274,13 @@ impl Flight {
     /// Whether the response may have a body at all (RFC 9110, section 6.4.1); where it has, and plugins may change it,
     /// its length is not what the upstream said.
     async fn has_body(&mut self) -> bool {
+        let changes_length = self.route().chain.changes_length(Phase::ResponseBody);
         let mut exchange = self.hand.lock().await;
         let head = exchange.request.method == Method::HEAD;
         let Some(response) = &mut exchange.response else { return false };
         let none = [StatusCode::SWITCHING_PROTOCOLS, StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
         let has = !head && !none.contains(&response.status);
-        if has {
+        if has && changes_length {
             response.headers.remove(CONTENT_LENGTH);
         }
         has
