@@ -19,6 +19,8 @@ use crate::workspace::Workspace;
 const MODULE: &str = "github.com/letsencrypt/pebble/v2@v2.10.1";
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Where Pebble has the certificates of its authorities.
+const ROOTS: &str = "roots";
 /// How long a certificate holds, so that its renewal can be waited for.
 const VALIDITY: u64 = 60;
 
@@ -172,7 +174,7 @@ fn case(place: &Place, challenge: &str) -> Result<()> {
     until("Pebble listens", || {
         Ok(process::succeeds(&mut curl(format!("https://localhost:{}/dir", place.directory))).then_some(()))
     })?;
-    let root = process::output(&mut curl(format!("https://localhost:{}/roots/0", place.management)))?;
+    let root = process::output(&mut curl(format!("https://localhost:{}/{ROOTS}/0", place.management)))?;
     fs::write(place.folder.path().join("root.pem"), root)?;
     let first = {
         let _gofe = gofe(place, challenge)?;
