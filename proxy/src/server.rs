@@ -3,12 +3,15 @@
 mod admit;
 mod clients;
 mod connection;
+mod fallback;
 mod flight;
 mod grpc;
 mod meter;
+mod mirror;
 mod passage;
 mod request;
 mod rescue;
+mod treatment;
 mod tunnel;
 mod upgrade;
 mod watch;

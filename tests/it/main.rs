@@ -20,6 +20,7 @@ mod hostile;
 mod plugins;
 mod proxy_wasm;
 mod resilience;
+mod routes;
 mod send;
 mod smoke;
 mod swap;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request, response};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::{Attributes, Phase};
 use crate::config::TrustedProxies;
@@ -97,6 +97,10 @@ pub struct State {
     pub reply: Option<Reply>,
     /// Why a plugin said that it cannot do its work.
     pub failure: Option<String>,
+    /// A cookie that the response gives the client, where gofe chose something for it that shall last.
+    pub cookie: Option<Box<HeaderValue>>,
+    /// The place that the request takes among those in flight, where its route has a limit.
+    pub permit: Option<OwnedSemaphorePermit>,
     /// Times and sizes.
     pub summary: Summary,
     /// How many steps of the chain the request has reached.
@@ -137,6 +141,8 @@ impl State {
             routing: Routing::default(),
             reply: None,
             failure: None,
+            cookie: None,
+            permit: None,
             summary: Summary::new(started),
             reached: 0,
             disabled: 0,

@@ -11,6 +11,7 @@ mod matching;
 mod send;
 mod tcp;
 mod tls;
+mod treatment;
 mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::uri::Authority;
 
 pub use acme::{Acme, Challenge};
@@ -35,6 +35,10 @@ pub use send::{
 };
 pub use tcp::Tcp;
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
+pub use treatment::{
+    Choice, Edits, FallbackAnswer, Fault, FieldValue, Fixed, Mirror, Part, PathRewrite, Rewrite, RouteFallback,
+    RouteRedirect, Share, Split, Sticky, Text, Treatment, Variable,
+};
 pub use vm::Vm;
 
 /// A whole configuration file, checked.
@@ -262,6 +266,8 @@ pub struct Route {
     pub chain: Option<String>,
     /// What answers.
     pub action: Action,
+    /// What happens to requests and responses on their way.
+    pub treatment: Treatment,
     /// From the request's headers to the end of the response's headers. Default 60 s.
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
@@ -279,13 +285,12 @@ pub struct Route {
 pub enum Action {
     /// The upstream of this name.
     Upstream(String),
+    /// One of several upstreams.
+    Split(Split),
     /// A fixed answer.
-    Respond {
-        /// The status.
-        status: StatusCode,
-        /// The body.
-        body: String,
-    },
+    Respond(Fixed),
+    /// A redirect.
+    Redirect(RouteRedirect),
 }
 
 /// A set of endpoints that serve the same.

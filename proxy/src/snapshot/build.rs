@@ -12,7 +12,7 @@ use tracing::warn;
 use super::listeners;
 use super::plugin::{self, FailedPlugin, Key};
 use super::upstreams;
-use super::{Action, Outgoing, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
+use super::{Action, Outgoing, PluginEntry, PluginState, Route, Snapshot, Step, Treatment, Upstream};
 use crate::chain::Chain;
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
 use crate::net::ClientTls;
@@ -336,10 +336,8 @@ impl<'a> Builder<'a> {
         let build = |route: &config::Route| Route {
             name: route.name.as_str().into(),
             chain: route.chain.as_deref().map_or(&empty, |name| &chains[name]).clone(),
-            action: match &route.action {
-                config::Action::Upstream(name) => Action::Upstream(upstreams[name].clone()),
-                config::Action::Respond { status, body } => Action::Respond(*status, body.clone().into()),
-            },
+            action: Action::new(&route.action, upstreams),
+            treatment: Treatment::new(route, upstreams, &chains),
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
             sending: route.sending.clone(),
