@@ -87,10 +87,19 @@ impl Slot {
 
     /// Starts a VM where there is none.
     pub(super) fn start(self: &Arc<Self>) -> Result<(), LoadError> {
+        let serial = {
+            let mut inner = self.inner.lock();
+            if inner.vm.is_some() {
+                return Ok(());
+            }
+            inner.serial += 1;
+            inner.serial
+        };
+        // Not under the lock: a worker that looks for a VM must not wait for one that configures itself.
+        let vm = Vm::start(&self.code, Arc::downgrade(self), serial)?;
         let mut inner = self.inner.lock();
         if inner.vm.is_none() {
-            inner.serial += 1;
-            inner.vm = Some(Vm::start(&self.code, Arc::downgrade(self), inner.serial)?);
+            inner.vm = Some(vm);
             inner.settle(self);
         }
         Ok(())
