@@ -61,8 +61,8 @@ fn a_request_goes_to_the_most_specific_route() {
 fn a_redirect_says_where_and_nobody_else_is_asked() {
     let gofe = site(
         "  - { match: { path: '/old/{rest...}' }, redirect: { status: 308, path: '/new/{path.rest}' } }\n  \
-         - { match: { path: /secure/** }, redirect: { status: 301, scheme: https, host: secure.test, prefix: / },\n  \
-             response-headers: { set: { x-route: '{route.name}' } } }\n",
+         - match: { path: /secure/** }\n    redirect: { status: 301, scheme: https, host: secure.test, prefix: / }\n    \
+             response-headers: { set: { x-route: '{route.name}' } }\n",
         &[],
     );
     let answer = get(gofe.address, "/old/a/b?c=d", &[("host", "a.test:81")]);
