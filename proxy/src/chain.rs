@@ -12,7 +12,6 @@ mod pump;
 mod runner;
 #[cfg(test)]
 mod tests;
-mod throttle;
 
 pub use attributes::Attributes;
 pub use exchange::{Client, Directory, Exchange, Prepared, Reply, Routing, Shared, State, Summary, TlsInfo};

@@ -4,5 +4,6 @@
 mod body;
 pub mod edge;
 pub mod hop;
+pub mod origin;
 
 pub use body::{Body, BodyError};

@@ -2,12 +2,14 @@
 
 mod batched;
 mod listen;
+mod proxy_header;
 mod socket;
 mod stream;
 mod tls;
 
 pub use batched::{Batched, send_in_turn};
-pub use listen::bind;
-pub use socket::Connection;
+pub use listen::{Bound, Listening, SocketFile, bind, set_mode};
+pub use proxy_header::{ProxyHeaderError, read_proxy_header};
+pub use socket::{Acceptor, Connection};
 pub use stream::Stream;
 pub use tls::{ClientTls, Finding, HandshakeError, Offer, Secured, Tls};

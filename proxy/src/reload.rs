@@ -19,7 +19,7 @@ use crate::snapshot::{Builder, Live, PluginState, Resources, Snapshot};
 use crate::source::{self, Bundle};
 use history::History;
 pub use history::Record;
-pub use listeners::{Bound, Listeners};
+pub use listeners::{Bound, Listeners, Open, Opened};
 pub(crate) use report::seconds;
 pub use report::{ChangeError, Changed, Trigger};
 

@@ -60,7 +60,12 @@ struct Tier {
 impl Table {
     /// Builds the table; [`Table::find`] answers with indices of `routes`.
     pub fn build(routes: &[Route]) -> Self {
-        let mut order: Vec<usize> = (0..routes.len()).collect();
+        Self::build_where(routes, |_| true)
+    }
+
+    /// The same with those routes only that `serves` says yes to: a table for each set of listeners.
+    pub fn build_where(routes: &[Route], serves: impl Fn(&Route) -> bool) -> Self {
+        let mut order: Vec<usize> = (0..routes.len()).filter(|index| serves(&routes[*index])).collect();
         order.sort_by_key(|index| Reverse((routes[*index].priority, routes[*index].matches.conditions())));
         let tiers = order.chunk_by(|a, b| routes[*a].priority == routes[*b].priority);
         Self { tiers: tiers.map(|order| Tier::build(order, routes)).collect() }

@@ -8,14 +8,13 @@ mod plugin;
 mod upstreams;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
 
 use crate::chain::{Chain, Directory, Reply};
-use crate::config::{Config, Diagnostics, Loaded};
+use crate::config::{Address, Config, Diagnostics, Loaded, ProxyProtocol, TrustedProxies};
 use crate::http::edge::Edge;
 use crate::net::Tls;
 use crate::route;
@@ -23,7 +22,7 @@ use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::Cluster;
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
-pub use plugin::{PluginEntry, PluginState, Step};
+pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
 
 /// A configuration that can serve.
 pub struct Snapshot {
@@ -35,8 +34,11 @@ pub struct Snapshot {
     pub loaded: Arc<Loaded>,
     /// The token that the admin API asks for.
     pub admin_token: Option<Vec<u8>>,
-    /// Which route takes a request: an index into [`Self::routes`].
-    pub table: route::Table,
+    /// Which route takes a request: an index into [`Self::routes`]. The first table has the routes that serve on all
+    /// listeners; there are more where routes name listeners.
+    pub tables: Vec<route::Table>,
+    /// The table of each listener, by the number that it keeps as long as gofe lives.
+    pub table_of: Vec<usize>,
     /// The routes in the order of the file.
     pub routes: Vec<Route>,
     /// Upstreams by name.
@@ -44,7 +46,9 @@ pub struct Snapshot {
     /// Plugins by name.
     pub plugins: BTreeMap<String, PluginEntry>,
     /// Listeners by the address in the file.
-    pub listeners: BTreeMap<SocketAddr, Listener>,
+    pub listeners: BTreeMap<Address, Listener>,
+    /// The number of each listener that there is or was, by its address.
+    pub numbers: BTreeMap<Address, usize>,
     /// The headers that carry the identity of clients, of all listeners: no client may set them.
     pub identities: Vec<HeaderName>,
     /// What the files that the configuration names make an operator think of.
@@ -52,7 +56,14 @@ pub struct Snapshot {
 }
 
 /// One listener, as its connections need it.
+#[derive(Clone)]
 pub struct Listener {
+    /// Its number.
+    pub number: usize,
+    /// Who begins connections with a PROXY header, where somebody does.
+    pub proxy_protocol: Option<Arc<ProxyProtocol>>,
+    /// Whom it believes about the client's address, where it believes anybody.
+    pub trusted: Option<Arc<TrustedProxies>>,
     /// TLS, where it is spoken.
     pub tls: Option<Arc<Tls>>,
     /// What happens to every request and response, where something does.
@@ -110,6 +121,12 @@ impl Snapshot {
     /// What the file said.
     pub fn config(&self) -> &Config {
         &self.loaded.config
+    }
+
+    /// The routes that serve on the listener of this number.
+    pub fn table(&self, listener: usize) -> &route::Table {
+        // One that left the configuration has open connections still.
+        &self.tables[self.table_of.get(listener).copied().unwrap_or_default()]
     }
 
     /// The upstream of this name.

@@ -3,8 +3,10 @@
 pub mod log;
 mod metrics;
 mod output;
+mod throttle;
 
 pub use metrics::{
     Custom, CustomError, Exposition, Metrics, PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics,
 };
 pub use output::{Output, Outputs};
+pub use throttle::Throttle;

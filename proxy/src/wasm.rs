@@ -7,11 +7,20 @@ mod component;
 mod engine;
 mod env;
 mod functions;
+mod lent;
 mod limits;
+mod load;
+#[cfg_attr(not(test), expect(dead_code, reason = "the ABIs of core modules use it"))]
+mod memory;
 mod pool;
+mod recognise;
+mod store;
+mod wasi;
 
-pub use artifact::{Abi, Artifact, ArtifactError, Digest};
-pub use component::{LoadError, Plugin};
+pub use artifact::{Artifact, ArtifactError, Digest};
+pub use component::Plugin;
 pub use engine::{Engine, EngineError};
 pub use env::Env;
+pub use load::LoadError;
 pub use pool::Pool;
+pub use recognise::{Abi, ProxyWasm, Shape, WasiHttp};

@@ -8,6 +8,7 @@ mod admin;
 mod bodies;
 mod cli;
 mod drain;
+mod edge;
 mod field;
 mod guests;
 mod harness;

@@ -12,7 +12,6 @@ use crate::reload::{Reloader, Trigger};
 use crate::snapshot::{PluginEntry, PluginState};
 use crate::telemetry::Exposition;
 use crate::upstream::BreakerState;
-use crate::wasm::Plugin;
 
 /// The admin API's view of gofe.
 pub(super) struct Control {
@@ -157,7 +156,7 @@ impl admin::Control for Control {
 
 impl Control {
     fn plugin(&self, name: &str, entry: &PluginEntry, source: &PluginSource) -> PluginView {
-        let plugin = entry.step.plugin();
+        let code = entry.code;
         PluginView {
             name: name.to_owned(),
             version: entry.since,
@@ -165,8 +164,8 @@ impl Control {
                 PluginSource::Standard(name) => format!("std:{name}"),
                 PluginSource::File(path) => format!("file:{}", path.display()),
             },
-            digest: plugin.map(|plugin| plugin.digest().to_string()),
-            abi: plugin.map(|plugin| Plugin::abi(plugin).name()),
+            digest: code.map(|code| code.digest.to_string()),
+            abi: code.map(|code| code.abi.name()),
             phases: entry.step.interest().phases.names(),
             state: match &entry.state {
                 PluginState::Active => admin::PluginState::Active,

@@ -30,8 +30,8 @@ pub(super) async fn run(live: Arc<Live>, here: bool) {
 async fn timer(step: Arc<Step>, interval: std::time::Duration) {
     let mut interval = tokio::time::interval(interval);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while let Some(plugin) = step.plugin() {
+    while step.is_loaded() {
         interval.tick().await;
-        plugin.tick().await;
+        step.tick().await;
     }
 }

@@ -12,8 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request, respons
 use tokio::sync::Mutex;
 
 use super::{Attributes, Phase};
+use crate::config::TrustedProxies;
 use crate::http::edge::Edge;
 use crate::http::hop::Peer;
+use crate::http::origin;
 
 /// The request in hand. It is one pointer, so that lending it to a plugin's store moves eight bytes.
 pub struct Exchange(Option<Box<State>>);
@@ -219,14 +221,40 @@ pub struct Client {
     pub tls: Option<Box<TlsInfo>>,
     /// What its listener does to every request, where it does something.
     pub edge: Option<Arc<Edge>>,
+    /// Its listener's number, by which a snapshot finds the routes that serve there.
+    pub listener: usize,
+    /// Whom its listener believes about the client's address, where it believes anybody.
+    pub trusted: Option<Arc<TrustedProxies>>,
+    /// Whether the client speaks HTTPS, to gofe or to a proxy in front of it that is trusted.
+    pub secure: bool,
 }
 
 impl Client {
     /// A client that a worker has accepted.
     pub fn new(worker: usize, address: SocketAddr, tls: Option<Box<TlsInfo>>) -> Self {
         let ip = address.ip().to_canonical();
-        let peer = Peer::new(ip, tls.is_some());
-        Self { worker, address, ip: ip.to_string().into(), peer, tls, edge: None }
+        let secure = tls.is_some();
+        let peer = Peer::new(ip, secure);
+        let ip = ip.to_string().into();
+        Self { worker, address, ip, peer, tls, edge: None, listener: 0, trusted: None, secure }
+    }
+
+    /// Whom a request comes from, where trusted proxies in front of gofe say so: nothing where that is this client.
+    pub fn behind(&self, headers: &HeaderMap) -> Option<Self> {
+        let origin = origin::find(self.trusted.as_deref()?, self.address.ip(), headers)?;
+        let secure = origin.secure.unwrap_or(self.secure);
+        Some(Self {
+            // A proxy does not say from which port its client came.
+            address: SocketAddr::new(origin.client, 0),
+            worker: self.worker,
+            ip: origin.client.to_string().into(),
+            peer: Peer::through(origin.client, &origin.proxies, secure),
+            tls: self.tls.clone(),
+            edge: self.edge.clone(),
+            listener: self.listener,
+            trusted: None,
+            secure,
+        })
     }
 }
 

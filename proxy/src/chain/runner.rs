@@ -7,9 +7,9 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::MutexGuard;
 use tracing::warn;
 
-use super::throttle::Throttle;
 use super::{BodyPolicy, Exchange, Fault, Filter, Interest, Outcome, Phase, Reply, Shared};
 use crate::config::OnError;
+use crate::telemetry::Throttle;
 
 /// The most steps of a chain: [`super::State::disabled`] has a bit for each.
 pub const MAX_STEPS: usize = 64;

@@ -3,6 +3,7 @@
 mod listeners;
 mod matches;
 mod names;
+mod peers;
 mod plugins;
 mod routes;
 mod send;
@@ -17,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
-use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Listener, Log, LogFormat, Secret};
+use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Log, LogFormat, Secret};
 use super::raw::{Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawLog, RawSecret};
 use super::source::{Source, child};
 use super::written::{As, Size, Time};
@@ -45,6 +46,7 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
     };
     check.addresses(&config);
     check.contradictions(&config.routes, &config.upstreams);
+    check.listener_names(&raw.listeners);
     check.unused(&config);
     config
 }
@@ -206,35 +208,5 @@ impl Check<'_> {
     /// A path as it is seen from the folder of the configuration file.
     fn joined(&self, path: PathBuf) -> PathBuf {
         self.source.folder().join(path)
-    }
-
-    /// Addresses that are there twice. Port 0 takes a free port each time.
-    fn addresses(&mut self, config: &Config) {
-        let listeners = self.source.value().pointer("/listeners").and_then(|value| value.as_array());
-        // With a hole among the listeners, their numbers are not those of the file.
-        if listeners.is_none_or(|listeners| listeners.len() != config.listeners.len()) {
-            return;
-        }
-        for (index, listener) in config.listeners.iter().enumerate() {
-            let other = |other: &&Listener| other.address == listener.address && *other != listener;
-            if listener.address.port() == 0 && config.listeners[..index].iter().any(|l| other(&l)) {
-                let message = format!("another listener on {} has other options", listener.address);
-                let help = "give each a port, or an IP address of its own";
-                self.error_with_help(&format!("/listeners/{index}/address"), message, help);
-            }
-        }
-        let mut seen: BTreeMap<SocketAddr, String> = BTreeMap::new();
-        let listeners =
-            config.listeners.iter().enumerate().map(|(i, l)| (l.address, format!("/listeners/{i}/address")));
-        let admin = config.admin.iter().map(|admin| (admin.address, "/admin/address".to_owned()));
-        for (address, at) in listeners.chain(admin).filter(|(address, _)| address.port() != 0) {
-            match seen.get(&address) {
-                Some(first) => {
-                    let first = self.source.locate(first);
-                    self.error(&at, format!("{address} is taken already at {first}"));
-                }
-                None => _ = seen.insert(address, at),
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod listener;
 mod matching;
 mod send;
 mod tls;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::uri::Authority;
 
+pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use send::{
     Adaptive, Breaker, Condition, Hedge, Importance, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits,
@@ -48,19 +50,6 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, Upstream>,
-}
-
-/// One address on which gofe accepts clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// The address; port 0 takes a free port.
-    pub address: SocketAddr,
-    /// TLS; absent for cleartext.
-    pub tls: Option<Tls>,
-    /// Where requests are sent instead of being served; only on cleartext listeners.
-    pub redirect: Option<Redirect>,
-    /// What browsers are told of HTTPS; only with TLS.
-    pub hsts: Option<Hsts>,
 }
 
 /// The admin API.
@@ -237,6 +226,8 @@ pub enum Output {
 pub struct Route {
     /// The name in logs, metrics and plugins: the file's `name`, or the path pattern.
     pub name: String,
+    /// The names of the listeners that it serves on; empty for all.
+    pub listeners: Vec<String>,
     /// Of routes that would take a request, those with the highest priority are looked at first. Default 0.
     pub priority: i16,
     /// Which requests it takes.
@@ -335,5 +326,12 @@ impl Endpoint {
             Some(path) => format!("unix:{}", path.display()),
             None => self.authority.to_string(),
         }
+    }
+}
+
+impl Route {
+    /// Whether it serves on the listener of this name; one without a name has the routes of all listeners only.
+    pub fn serves_on(&self, listener: Option<&str>) -> bool {
+        self.listeners.is_empty() || listener.is_some_and(|name| self.listeners.iter().any(|known| known == name))
     }
 }

@@ -36,15 +36,6 @@ pub(super) struct Raw {
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawListener {
-    pub(super) address: As<SocketAddr>,
-    pub(super) tls: Option<RawTls>,
-    pub(super) redirect_to_https: Option<Brief<RawRedirect>>,
-    pub(super) hsts: Option<Brief<RawHsts>>,
-}
-
-#[derive(Deserialize)]
-#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawAdmin {
     pub(super) address: Option<As<SocketAddr>>,
     pub(super) token: Option<RawSecret>,
@@ -127,6 +118,8 @@ pub(super) struct RawHttp {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRoute {
     pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) listeners: List<String>,
     pub(super) priority: Option<i64>,
     #[serde(default, rename = "match")]
     pub(super) matches: RawMatch,
@@ -209,7 +202,6 @@ macro_rules! maps_only {
 
 maps_only! {
     Raw, "a map of settings";
-    RawListener, "a map, as in `{ address: 127.0.0.1:8080 }`";
     RawAdmin, "a map, as in `{ address: 127.0.0.1:9901 }`";
     RawClientLimits, "a map, as in `{ body-size: 10MiB }`";
     RawClientTimeouts, "a map, as in `{ idle: 60s }`";
@@ -228,10 +220,12 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod listener;
 mod matching;
 mod send;
 mod tls;
 
+pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};

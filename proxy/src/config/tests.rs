@@ -111,7 +111,7 @@ fn every_key_has_its_effect() {
 #[test]
 fn listeners_have_their_effect() {
     let config = loaded(&golden("complete.yaml")).config;
-    let [plain, redirect, secure, old] = &config.listeners[..] else { panic!("four listeners") };
+    let [plain, redirect, secure, old, edge] = &config.listeners[..] else { panic!("five listeners") };
     assert_eq!((&plain.tls, &plain.redirect, &plain.hsts), (&None, &None, &None));
     let status = http::StatusCode::MOVED_PERMANENTLY;
     assert_eq!(redirect.redirect, Some(Redirect { port: 8443, status }));
@@ -133,6 +133,15 @@ fn listeners_have_their_effect() {
     let tls = old.tls.as_ref().expect("TLS");
     assert_eq!((tls.minimum_version, &tls.alpn[..]), (TlsVersion::Tls12, &[Alpn::Http2, Alpn::Http11][..]));
     assert_eq!((tls.handshake_timeout, &old.redirect), (Duration::from_secs(10), &None));
+    assert_eq!((edge.name.as_deref(), edge.address.to_string()), (Some("edge"), "unix:run/edge.sock".into()));
+    assert_eq!((edge.mode, plain.mode), (0o600, 0o660));
+    let networks = |texts: &[&str]| Networks(texts.iter().map(|text| text.parse().unwrap()).collect());
+    let timeout = Duration::from_secs(1);
+    assert_eq!(edge.proxy_protocol, Some(ProxyProtocol { from: networks(&["127.0.0.1/32"]), timeout }));
+    let from = networks(&["10.0.0.0/8", "fd00::/8"]);
+    assert_eq!(edge.trusted_proxies, Some(TrustedProxies { from, header: ClientHeader::Forwarded }));
+    assert_eq!((&config.routes[0].listeners[..], config.routes[2].listeners.len()), (&["edge".to_owned()][..], 0));
+    assert!(config.routes[0].serves_on(Some("edge")) && !config.routes[0].serves_on(None));
 }
 
 #[test]
@@ -352,7 +361,7 @@ fn the_example_of_the_reference_is_right() {
 fn the_reference_has_every_key() {
     let map = "{ qqqqqqqq: 1 }";
     let text = format!(
-        "qqqqqqqq: 1\nlisteners: [{map}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
+        "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
          {{ tls: {{ certificates: [{map}], client-certificates: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
          routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
@@ -368,5 +377,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 30, "a structure is not in this test");
+    assert_eq!(count, 32, "a structure is not in this test");
 }

@@ -301,10 +301,12 @@ words! {
         "echo" => Self::Echo;
 }
 
+mod listener;
 mod matching;
 mod send;
 mod tls;
 
+pub(super) use listener::{At, Mode};
 pub(super) use matching::{Network, Whole};
 pub(super) use send::{LocalAddress, Place, ServerName, Share};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

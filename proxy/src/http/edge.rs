@@ -92,6 +92,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Address;
 
     const SUBJECT: HeaderName = HeaderName::from_static("x-subject");
 
@@ -136,7 +137,9 @@ mod tests {
 
     fn edge(redirect: Option<u16>, hsts: Option<Hsts>) -> Option<Edge> {
         let redirect = redirect.map(|port| Redirect { port, status: StatusCode::PERMANENT_REDIRECT });
-        Edge::new(&Listener { address: ([127, 0, 0, 1], 80).into(), tls: None, redirect, hsts })
+        let address = Address::Ip(([127, 0, 0, 1], 80).into());
+        let (name, proxy_protocol, trusted_proxies) = (None, None, None);
+        Edge::new(&Listener { name, address, mode: 0, proxy_protocol, trusted_proxies, tls: None, redirect, hsts })
     }
 
     #[test]

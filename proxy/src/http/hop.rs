@@ -86,6 +86,8 @@ pub struct Peer {
     scheme: HeaderValue,
     /// `Forwarded` up to the host.
     prefix: Box<str>,
+    /// `Forwarded` behind the host: the proxies between the client and gofe.
+    suffix: Box<str>,
     /// The last `Host` and the `Forwarded` made of it: a connection asks for the same host again and again.
     last: Mutex<Option<(HeaderValue, HeaderValue)>>,
 }
@@ -93,6 +95,11 @@ pub struct Peer {
 impl Peer {
     /// A client at `address` that speaks `http`, or `https` where `secure` is set.
     pub fn new(address: IpAddr, secure: bool) -> Self {
+        Self::through(address, &[], secure)
+    }
+
+    /// A client that speaks to gofe through proxies that it trusts, the nearest to gofe last.
+    pub fn through(address: IpAddr, proxies: &[IpAddr], secure: bool) -> Self {
         let address = address.to_canonical();
         let scheme = if secure { "https" } else { "http" };
         let mut prefix = String::with_capacity(64);
@@ -101,11 +108,18 @@ impl Peer {
             IpAddr::V6(v6) => write!(prefix, "for=\"[{v6}]\";proto={scheme}"),
         };
         debug_assert!(written.is_ok(), "a String takes all that is written");
-        let text = HeaderValue::try_from(address.to_string());
+        let mut text = address.to_string();
+        let mut suffix = String::new();
+        for proxy in proxies {
+            text = format!("{text}, {proxy}");
+            suffix += &if proxy.is_ipv6() { format!(", for=\"[{proxy}]\"") } else { format!(", for={proxy}") };
+        }
+        let text = HeaderValue::try_from(text);
         Self {
             address: text.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             scheme: HeaderValue::from_static(scheme),
             prefix: prefix.into(),
+            suffix: suffix.into(),
             last: Mutex::new(None),
         }
     }
@@ -115,7 +129,8 @@ impl Peer {
     /// `Host` is still the client's.
     ///
     /// What the client itself said in `Forwarded`, any `X-Forwarded-…` and `X-Real-IP` is dropped: an upstream that
-    /// decides by these fields must not be told by anybody who can connect. `Via` is no such field and grows.
+    /// decides by these fields must not be told by anybody who can connect. `Via` is no such field and grows. What
+    /// proxies say that a listener trusts is in this peer already (see [`super::origin`]).
     pub fn forward(&self, headers: &mut HeaderMap, version: Version) {
         if headers.keys().any(|name| is_foreign(name.as_str())) {
             drop_foreign(headers);
@@ -147,7 +162,7 @@ impl Peer {
     }
 
     fn write_forwarded(&self, host: &HeaderValue) -> HeaderValue {
-        let mut text = String::with_capacity(self.prefix.len() + host.len() + 16);
+        let mut text = String::with_capacity(self.prefix.len() + host.len() + self.suffix.len() + 16);
         text.push_str(&self.prefix);
         if let Ok(host) = host.to_str()
             && !host.is_empty()
@@ -161,6 +176,7 @@ impl Peer {
             }
             text.push('"');
         }
+        text.push_str(&self.suffix);
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
     }
 }

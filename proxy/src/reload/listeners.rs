@@ -1,11 +1,10 @@
 //! Which addresses are listened on, and what of a configuration can only be set at a start.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
 
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::config::{Config, Diagnostic, Diagnostics, Loaded};
+use crate::config::{Address, Config, Diagnostic, Diagnostics, Loaded};
 use crate::net;
 use crate::server::{Command, WorkerHandle};
 use crate::snapshot::Snapshot;
@@ -13,14 +12,27 @@ use crate::snapshot::Snapshot;
 /// The addresses that are listened on, and the workers that do so.
 pub struct Listeners {
     workers: Vec<WorkerHandle>,
-    open: BTreeMap<SocketAddr, SocketAddr>,
+    open: Open,
+}
+
+/// What is listened on, by the address in the file.
+pub type Open = BTreeMap<Address, Opened>;
+
+/// An address that is listened on.
+pub struct Opened {
+    /// The address, with the port that the system chose.
+    local: Address,
+    /// The file of a Unix socket; dropping it removes it.
+    _file: Option<net::SocketFile>,
 }
 
 /// Sockets that are bound, before anybody accepts on them.
 #[derive(Default)]
 pub struct Bound {
-    opened: Vec<(SocketAddr, Vec<TcpListener>)>,
-    closed: Vec<SocketAddr>,
+    opened: Vec<(Address, net::Bound)>,
+    closed: Vec<Address>,
+    /// The permissions that the files of Unix sockets shall have.
+    modes: Vec<(Address, u32)>,
 }
 
 impl Bound {
@@ -28,15 +40,16 @@ impl Bound {
     ///
     /// # Errors
     /// Each address that cannot be bound, at its place in the file.
-    pub fn bind(loaded: &Loaded, workers: usize, open: &BTreeMap<SocketAddr, SocketAddr>) -> Result<Self, Diagnostics> {
+    pub fn bind(loaded: &Loaded, workers: usize, open: &Open) -> Result<Self, Diagnostics> {
         let mut bound = Self::default();
         let mut errors = Vec::new();
         for (index, listener) in loaded.config.listeners.iter().enumerate() {
             if open.contains_key(&listener.address) {
+                bound.modes.push((listener.address.clone(), listener.mode));
                 continue;
             }
-            match net::bind(listener.address, workers) {
-                Ok(sockets) => bound.opened.push((listener.address, sockets)),
+            match net::bind(&listener.address, listener.mode, workers) {
+                Ok(sockets) => bound.opened.push((listener.address.clone(), sockets)),
                 Err(error) => {
                     let at = format!("/listeners/{index}/address");
                     let message = format!("cannot listen on {}: {error}", listener.address);
@@ -48,8 +61,8 @@ impl Bound {
     }
 
     /// The addresses that were bound, with the ports that the system chose.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.opened.iter().filter_map(|(_, sockets)| sockets.first()?.local_addr().ok()).collect()
+    pub fn addresses(&self) -> Vec<Address> {
+        self.opened.iter().map(|(_, bound)| bound.address.clone()).collect()
     }
 }
 
@@ -71,8 +84,8 @@ impl Listeners {
             return Err(fixed.into());
         }
         let mut bound = Bound::bind(&next.loaded, self.workers.len(), &self.open)?;
-        let named = |address: &SocketAddr| next.config().listeners.iter().any(|l| l.address == *address);
-        bound.closed = self.open.keys().filter(|address| !named(address)).copied().collect();
+        let named = |address: &Address| next.config().listeners.iter().any(|l| l.address == *address);
+        bound.closed = self.open.keys().filter(|address| !named(address)).cloned().collect();
         Ok(bound)
     }
 
@@ -81,25 +94,29 @@ impl Listeners {
         for address in bound.addresses() {
             info!(%address, "a listener was opened");
         }
-        for address in bound.closed.iter().filter_map(|address| self.open.get(address)) {
-            info!(%address, "a listener was closed");
+        for opened in bound.closed.iter().filter_map(|address| self.open.get(address)) {
+            info!(address = %opened.local, "a listener was closed");
         }
         self.apply(bound);
     }
 
     fn apply(&mut self, bound: Bound) {
-        for (address, sockets) in bound.opened {
-            let local = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(address);
-            self.open.insert(address, local);
+        for (address, net::Bound { address: local, sockets, file }) in bound.opened {
+            self.open.insert(address.clone(), Opened { local, _file: file });
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 // A worker that has ended accepts nothing.
-                let _ = worker.commands.send(Command::Listen(address, socket));
+                let _ = worker.commands.send(Command::Listen(address.clone(), socket));
             }
         }
         for address in bound.closed {
             self.open.remove(&address);
             for worker in &self.workers {
-                let _ = worker.commands.send(Command::Close(address));
+                let _ = worker.commands.send(Command::Close(address.clone()));
+            }
+        }
+        for (address, mode) in bound.modes {
+            if let Some(Err(error)) = address.file().map(|path| net::set_mode(path, mode)) {
+                warn!(%address, "the socket keeps its permissions: {error}");
             }
         }
     }

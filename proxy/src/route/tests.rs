@@ -20,6 +20,7 @@ fn route(matches: Match) -> Route {
         timeout: Duration::from_secs(1),
         body_size: None,
         sending: crate::config::RouteSending::default(),
+        listeners: Vec::new(),
     }
 }
 

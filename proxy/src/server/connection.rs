@@ -3,6 +3,7 @@
 mod socket;
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -14,17 +15,18 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use self::socket::{Socket, Version};
 use super::request::handle;
 use super::watch::{Patience, Waiting, Watch};
 use super::worker::Worker;
 use crate::chain::Client;
-use crate::config::Config;
-use crate::net::{Batched, Secured, Stream, Tls};
+use crate::config::{Address, Config, ProxyProtocol};
+use crate::net::{Batched, Connection, Secured, Stream, Tls, read_proxy_header};
+use crate::snapshot::Listener;
+use crate::telemetry::Throttle;
 
 /// What a client that is too slow with its head gets.
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -37,32 +39,72 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_millis(500);
 
 /// Serves a connection to its end.
-pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, address: SocketAddr, at: SocketAddr) {
-    let (tls, edge) = match worker.pinner.pin().listeners.get(&at) {
-        Some(listener) => (listener.tls.clone(), listener.edge.clone()),
+pub(super) async fn serve(worker: Arc<Worker>, mut connection: Connection, mut address: SocketAddr, at: &Address) {
+    let listener = match worker.pinner.pin().listeners.get(at) {
+        Some(listener) => listener.clone(),
         // It is gone since the connection was accepted: nobody knows any more whether it spoke TLS.
         None => return,
     };
+    if let Some(protocol) = &listener.proxy_protocol {
+        match Box::pin(introduced(&worker, protocol, &mut connection, address)).await {
+            Some(client) => address = client,
+            None => return,
+        }
+    }
+    let Listener { tls, edge, number, trusted, .. } = listener;
     let (stream, info, known) = match tls {
-        None => (Stream::Plain(Batched::new(stream)), None, None),
+        None => (Stream::Plain(Batched::new(connection)), None, None),
         // Boxed, so that cleartext is no larger for it.
-        Some(tls) => match Box::pin(secure(&worker, tls, stream, address)).await {
+        Some(tls) => match Box::pin(secure(&worker, tls, connection, address)).await {
             Some(Secured { stream, info, alpn, .. }) => (stream, Some(info), alpn.map(Version::from)),
             None => return,
         },
     };
     let watch = Arc::new(Watch::new());
-    let client = Arc::new(Client { edge, ..Client::new(worker.index, address, info) });
+    let client = Client { edge, listener: number, trusted, ..Client::new(worker.index, address, info) };
+    let client = Arc::new(client);
     let served = speak(&worker, Socket::new(stream, watch.clone()), known, &client, &watch).await;
     if let Err(error) = served {
         debug!(%address, "the connection broke off: {error}");
     }
 }
 
+/// Whom a proxy in front of gofe connects for, by the header that it begins with; nothing where the connection is
+/// refused, or gofe drains before the header is there.
+async fn introduced(
+    worker: &Worker,
+    protocol: &ProxyProtocol,
+    connection: &mut Connection,
+    peer: SocketAddr,
+) -> Option<SocketAddr> {
+    static LINES: Throttle = Throttle::new();
+    let refused = |reason: &'static str, why: &dyn Display| {
+        worker.metrics.proxy_header_refused(worker.index, reason);
+        if let Some(left_out) = LINES.admit() {
+            warn!(%peer, reason, left_out, "a connection is refused: {why}");
+        }
+    };
+    if !protocol.from.contains(peer.ip()) {
+        refused("untrusted", &"this peer may not send a PROXY header, and nobody else may connect here");
+        return None;
+    }
+    let read = tokio::select! {
+        read = read_proxy_header(connection, protocol.timeout) => read,
+        () = worker.shared.drained() => return None,
+    };
+    match read {
+        Ok(client) => Some(client.unwrap_or(peer)),
+        Err(error) => {
+            refused(error.reason(), &error);
+            None
+        }
+    }
+}
+
 /// Does the handshake of a connection; nothing where that failed, or gofe drains before it is done.
-async fn secure(worker: &Worker, tls: Arc<Tls>, stream: TcpStream, address: SocketAddr) -> Option<Secured> {
+async fn secure(worker: &Worker, tls: Arc<Tls>, connection: Connection, address: SocketAddr) -> Option<Secured> {
     let secured = tokio::select! {
-        secured = tls.accept(stream) => secured,
+        secured = tls.accept(connection) => secured,
         () = worker.shared.drained() => return None,
     };
     let result = secured.as_ref().map_or_else(|error| error.reason, |secured| secured.kind);

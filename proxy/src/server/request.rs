@@ -40,11 +40,16 @@ pub(super) async fn handle(
     let started = Instant::now();
     watch.begin();
     let (mut parts, body) = request.into_parts();
+    let client = match &client.trusted {
+        None => client,
+        Some(_) => client.behind(&parts.headers).map_or(client, Arc::new),
+    };
     let version = parts.version;
     let pin = worker.pinner.pin();
     let admitted = admit(&mut parts);
     if admitted.is_ok()
-        && let Some((status, headers)) = client.edge.as_ref().and_then(|e| e.redirect(&parts.headers, &parts.uri))
+        && let Some((status, headers)) =
+            client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))
     {
         watch.end();
         worker.metrics.redirected(worker.index);
@@ -55,7 +60,8 @@ pub(super) async fn handle(
         identify(&mut parts.headers, &pin.identities, identity);
     }
     let found = admitted.map_err(Trouble::Refused).and_then(|()| {
-        let found = pin.table.find_request(&parts, origin(&client)).map_err(|_| Refusal::AmbiguousPath)?;
+        let table = pin.table(client.listener);
+        let found = table.find_request(&parts, origin(&client)).map_err(|_| Refusal::AmbiguousPath)?;
         found.ok_or(Trouble::NoRoute)
     });
     let index = match found {

@@ -3,20 +3,20 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tracing::{debug, error};
 
 use super::connection;
-use crate::net::send_in_turn;
+use crate::config::Address;
+use crate::net::{Acceptor, Connection, Listening, send_in_turn};
 use crate::snapshot::{Live, Pinner};
 use crate::telemetry::Metrics;
 
@@ -96,9 +96,9 @@ impl Drop for Count {
 /// What a worker is told while it runs.
 pub enum Command {
     /// Accept on this socket.
-    Listen(SocketAddr, TcpListener),
+    Listen(Address, Listening),
     /// Accept no more on this address; connections that are open stay.
-    Close(SocketAddr),
+    Close(Address),
 }
 
 /// One worker, as its connections see it.
@@ -150,13 +150,13 @@ impl Worker {
     /// Follows commands until the drain is over.
     async fn run(self: &Arc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut drained = pin!(self.shared.drained());
-        let mut accepting: HashMap<SocketAddr, AbortHandle> = HashMap::new();
+        let mut accepting: HashMap<Address, AbortHandle> = HashMap::new();
         loop {
             tokio::select! {
                 command = commands.recv() => match command {
-                    Some(Command::Listen(address, listener)) => match tokio::net::TcpListener::from_std(listener) {
-                        Ok(listener) => {
-                            let task = tokio::spawn(self.clone().accept(listener, address));
+                    Some(Command::Listen(address, listening)) => match Acceptor::new(listening) {
+                        Ok(acceptor) => {
+                            let task = tokio::spawn(self.clone().accept(acceptor, address.clone()));
                             accepting.insert(address, task.abort_handle());
                         }
                         Err(error) => error!(%address, "the socket cannot be used: {error}"),
@@ -180,10 +180,11 @@ impl Worker {
     }
 
     /// Accepts on a listener; `at` is its address in the file.
-    async fn accept(self: Arc<Self>, listener: tokio::net::TcpListener, at: SocketAddr) {
+    async fn accept(self: Arc<Self>, acceptor: Acceptor, at: Address) {
+        let at = Arc::new(at);
         loop {
-            match listener.accept().await {
-                Ok((stream, address)) => self.accepted(stream, address, at),
+            match acceptor.accept().await {
+                Ok((connection, address)) => self.accepted(connection, address, &at),
                 Err(error) => {
                     // No descriptor left, or a connection that ended before it was accepted.
                     debug!("a connection cannot be accepted: {error}");
@@ -193,19 +194,16 @@ impl Worker {
         }
     }
 
-    fn accepted(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, at: SocketAddr) {
+    fn accepted(self: &Arc<Self>, connection: Connection, address: SocketAddr, at: &Arc<Address>) {
         let count = Count::new(self.shared.clone(), |shared| &shared.connections);
         if count.before >= self.pinner.pin().config().limits.connections {
             self.metrics.connection_refused(self.index);
             return;
         }
-        if let Err(error) = stream.set_nodelay(true) {
-            return debug!(%address, "the connection ended before it began: {error}");
-        }
-        let worker = self.clone();
+        let (worker, at) = (self.clone(), at.clone());
         tokio::spawn(async move {
             worker.metrics.connection_opened(worker.index);
-            connection::serve(worker.clone(), stream, address, at).await;
+            connection::serve(worker.clone(), connection, address, &at).await;
             worker.metrics.connection_closed(worker.index);
             drop(count);
         });

@@ -10,17 +10,16 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::listeners;
-use super::plugin::{FailedPlugin, Key};
+use super::plugin::{self, FailedPlugin, Key};
 use super::upstreams;
 use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::{Chain, Outbound};
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
 use crate::net::ClientTls;
-use crate::route;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::Cluster;
-use crate::wasm::{Artifact, Digest, Engine, Env, LoadError, Plugin};
+use crate::wasm::{Artifact, Digest, Engine, Env, LoadError};
 
 /// What lives as long as the process, and every snapshot uses.
 pub struct Resources {
@@ -77,7 +76,9 @@ impl<'a> Builder<'a> {
         builder.log(config);
         let admin_token = builder.admin_token(config);
         let secrets = builder.secrets(config);
-        let listeners = listeners::build(&loaded.source, config, previous, &mut builder.errors, &mut builder.warnings);
+        let numbers = listeners::numbers(config, previous);
+        let listeners =
+            listeners::build(&loaded.source, config, previous, &numbers, &mut builder.errors, &mut builder.warnings);
         let tls = upstreams::tls(&loaded.source, config, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
         if !builder.errors.is_empty() {
@@ -86,10 +87,12 @@ impl<'a> Builder<'a> {
         resources.engine.keep_only(|name| config.plugins.contains_key(name));
         let upstreams = builder.upstreams(config, tls);
         let routes = builder.routes(config, &plugins, &upstreams);
+        let (tables, table_of) = listeners::tables(config, &numbers);
         Ok(Snapshot {
             generation,
             built: SystemTime::now(),
-            table: route::Table::build(&config.routes),
+            tables,
+            table_of,
             loaded: loaded.clone(),
             admin_token,
             routes,
@@ -97,6 +100,7 @@ impl<'a> Builder<'a> {
             plugins,
             identities: listeners::identities(&listeners),
             listeners,
+            numbers,
             warnings: builder.warnings.into(),
         })
     }
@@ -158,9 +162,9 @@ impl<'a> Builder<'a> {
                     return Some(running.clone());
                 }
                 match self.load(name, &key, bytes).await {
-                    Ok(plugin) => {
-                        let step = Arc::new(Step::Component(plugin));
-                        return Some(PluginEntry { step, since: generation, state: PluginState::Active, key });
+                    Ok((step, code)) => {
+                        let (step, code, state) = (Arc::new(step), Some(code), PluginState::Active);
+                        return Some(PluginEntry { step, since: generation, state, code, key });
                     }
                     Err(trouble) => trouble,
                 }
@@ -187,13 +191,13 @@ impl<'a> Builder<'a> {
         generation: u64,
     ) -> PluginEntry {
         self.resources.metrics.plugin(name).fault(0, "unavailable");
-        if let Some(running) = running.filter(|running| running.step.plugin().is_some()) {
+        if let Some(running) = running.filter(|running| running.step.is_loaded()) {
             warn!(plugin = name, "the new version failed, the running one stays: {reason}");
             return PluginEntry { state: PluginState::KeptOld(reason.to_owned()), ..running.clone() };
         }
         warn!(plugin = name, policy = ?key.config.on_error, "the plugin cannot be loaded, its policy holds: {reason}");
         let step = Arc::new(Step::Failed(FailedPlugin::new(name, key.config.on_error, reason)));
-        PluginEntry { step, since: generation, state: PluginState::Failed(reason.to_owned()), key }
+        PluginEntry { step, since: generation, state: PluginState::Failed(reason.to_owned()), code: None, key }
     }
 
     fn bytes(&self, name: &str, plugin: &config::Plugin) -> Result<(&'a Bytes, Digest), Trouble> {
@@ -214,7 +218,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    async fn load(&self, name: &str, key: &Key, bytes: &[u8]) -> Result<Plugin, Trouble> {
+    async fn load(&self, name: &str, key: &Key, bytes: &[u8]) -> Result<(Step, plugin::Code), Trouble> {
         let at = format!("/plugins/{}", escape(name));
         let resources = self.resources;
         // What is in the binary does not change while it runs.
@@ -222,8 +226,9 @@ impl<'a> Builder<'a> {
         let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref(), changes)
             .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
         let env = self.env(name, key)?;
-        Plugin::load(&resources.engine, &artifact, env).await.map_err(|error| match error {
-            LoadError::World(_) => {
+        let code = plugin::Code { digest: artifact.digest, abi: artifact.abi };
+        let step = Step::load(&resources.engine, &artifact, env).await.map_err(|error| match error {
+            LoadError::World(_) | LoadError::Abi { .. } => {
                 Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())])
             }
             LoadError::Failed(_) => Trouble::Failure(error.to_string()),
@@ -231,7 +236,8 @@ impl<'a> Builder<'a> {
                 let located = |(pointer, message): (String, String)| self.source.plugin_error(name, &pointer, message);
                 Trouble::Mistake(mistakes.into_iter().map(located).collect())
             }
-        })
+        })?;
+        Ok((step, code))
     }
 
     fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {

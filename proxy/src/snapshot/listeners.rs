@@ -1,24 +1,50 @@
 //! Listeners: certificates and keys are read, and what they do to requests is made ready.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderName;
 
 use super::{Listener, Snapshot};
-use crate::config::{Config, Diagnostic, Source};
+use crate::config::{Address, Config, Diagnostic, Source};
 use crate::http::edge::Edge;
 use crate::net::{Finding, Tls};
+use crate::route::Table;
+
+/// The number of each listener by its address: one that there was keeps its own, so that its connections find their
+/// routes in every configuration to come.
+pub(super) fn numbers(config: &Config, previous: Option<&Snapshot>) -> BTreeMap<Address, usize> {
+    let mut numbers = previous.map(|previous| previous.numbers.clone()).unwrap_or_default();
+    for listener in &config.listeners {
+        let next = numbers.len();
+        numbers.entry(listener.address.clone()).or_insert(next);
+    }
+    numbers
+}
+
+/// A table for each listener that routes name, behind one for all others; and which is whose, by their numbers.
+pub(super) fn tables(config: &Config, numbers: &BTreeMap<Address, usize>) -> (Vec<Table>, Vec<usize>) {
+    let mut tables = vec![Table::build_where(&config.routes, |route| route.serves_on(None))];
+    let mut table_of = vec![0; numbers.len()];
+    for listener in &config.listeners {
+        let Some(name) = &listener.name else { continue };
+        if config.routes.iter().any(|route| route.listeners.contains(name)) {
+            table_of[numbers[&listener.address]] = tables.len();
+            tables.push(Table::build_where(&config.routes, |route| route.serves_on(Some(name))));
+        }
+    }
+    (tables, table_of)
+}
 
 /// Builds all listeners; what is wrong with their files goes to `errors`, what serves all the same to `warnings`.
 pub(super) fn build(
     source: &Source,
     config: &Config,
     previous: Option<&Snapshot>,
+    numbers: &BTreeMap<Address, usize>,
     errors: &mut Vec<Diagnostic>,
     warnings: &mut Vec<Diagnostic>,
-) -> BTreeMap<SocketAddr, Listener> {
+) -> BTreeMap<Address, Listener> {
     let mut listeners = BTreeMap::new();
     for (index, listener) in config.listeners.iter().enumerate() {
         let running = previous.and_then(|previous| previous.listeners.get(&listener.address)?.tls.as_deref());
@@ -29,7 +55,14 @@ pub(super) fn build(
             list.push(locate(source, index, finding));
         }
         let edge = Edge::new(listener).map(Arc::new);
-        listeners.insert(listener.address, Listener { tls: tls.map(Arc::new), edge });
+        let built = Listener {
+            number: numbers[&listener.address],
+            proxy_protocol: listener.proxy_protocol.clone().map(Arc::new),
+            trusted: listener.trusted_proxies.clone().map(Arc::new),
+            tls: tls.map(Arc::new),
+            edge,
+        };
+        listeners.insert(listener.address.clone(), built);
     }
     listeners
 }
@@ -41,7 +74,7 @@ fn locate(source: &Source, listener: usize, finding: Finding) -> Diagnostic {
 }
 
 /// The headers that carry the identity of clients.
-pub(super) fn identities(listeners: &BTreeMap<SocketAddr, Listener>) -> Vec<HeaderName> {
+pub(super) fn identities(listeners: &BTreeMap<Address, Listener>) -> Vec<HeaderName> {
     let headers = listeners.values().filter_map(|listener| listener.tls.as_ref()?.header().cloned());
     let mut headers: Vec<_> = headers.collect();
     headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::chain::{Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase, Phases};
 use crate::config::{OnError, Plugin as PluginConfig};
-use crate::wasm::{Digest, Plugin};
+use crate::wasm::{Abi, Artifact, Digest, Engine, Env, LoadError, Plugin};
 
 /// A step of a chain: one variant for each plugin ABI, so that no phase allocates a boxed future.
 #[expect(clippy::large_enum_variant, reason = "there are few of them, each behind an Arc")]
@@ -31,7 +31,18 @@ pub struct PluginEntry {
     pub since: u64,
     /// Whether it serves.
     pub state: PluginState,
+    /// The code, where it could be loaded.
+    pub code: Option<Code>,
     pub(super) key: Key,
+}
+
+/// What is known of a plugin's code.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// What it speaks.
+    pub abi: Abi,
 }
 
 /// What must be equal for a plugin to be taken over into the next snapshot as it is.
@@ -61,11 +72,27 @@ impl FailedPlugin {
 }
 
 impl Step {
-    /// The plugin's code, where it could be loaded.
-    pub fn plugin(&self) -> Option<&Plugin> {
+    /// Makes a plugin ready, of whatever ABI its code speaks.
+    ///
+    /// # Errors
+    /// When the code does not fit its ABI, fails, or finds a mistake in its configuration.
+    pub async fn load(engine: &Engine, artifact: &Artifact, env: Env) -> Result<Self, LoadError> {
+        match artifact.abi {
+            Abi::Gofe => Plugin::load(engine, artifact, env).await.map(Self::Component),
+            abi => Err(LoadError::abi(abi, "it cannot be a step of a chain")),
+        }
+    }
+
+    /// Whether it serves, and is not what is left of a plugin that failed.
+    pub fn is_loaded(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
+
+    /// Calls the timer.
+    pub async fn tick(&self) {
         match self {
-            Self::Component(plugin) => Some(plugin),
-            Self::Failed(_) => None,
+            Self::Component(plugin) => plugin.tick().await,
+            Self::Failed(_) => {}
         }
     }
 }

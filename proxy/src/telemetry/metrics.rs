@@ -47,6 +47,7 @@ struct State {
     proxy: PerWorker<ProxyCell>,
     errors: Words,
     handshakes: Words,
+    proxy_headers: Words,
     reloads: ReloadCounts,
     process: process::Process,
 }
@@ -81,6 +82,7 @@ impl Metrics {
             proxy: PerWorker::new(workers),
             errors: Words::new(workers),
             handshakes: Words::new(workers),
+            proxy_headers: Words::new(workers),
             reloads: ReloadCounts::default(),
             process: process::Process::new(),
         });
@@ -138,6 +140,11 @@ impl Metrics {
     /// A TLS handshake ended; `result` is `full`, `resumed`, or the word of `net::HandshakeError`.
     pub fn handshake(&self, worker: usize, result: &'static str) {
         self.state.handshakes.add(worker, result);
+    }
+
+    /// A connection was refused for its PROXY header; `reason` is the word of `net::ProxyHeaderError`, or `untrusted`.
+    pub fn proxy_header_refused(&self, worker: usize, reason: &'static str) {
+        self.state.proxy_headers.add(worker, reason);
     }
 
     /// A request was sent on to HTTPS.

@@ -11,9 +11,11 @@ use tracing::debug;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
+use wasmtime::Module;
 use wasmtime::component::Component;
 
-use super::Engine;
+use super::recognise::{Abi, Shape};
+use super::{Engine, LoadError};
 use cache::Cache;
 
 /// SHA-256 of a plugin's bytes.
@@ -39,21 +41,8 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The plugin ABIs that gofe tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Abi {
-    /// gofe's own world, as a component or as a core module that carries the world.
-    Gofe,
-}
-
-impl Abi {
-    /// The name in the admin API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gofe => "gofe:plugin@0.1",
-        }
-    }
-}
+/// What every WebAssembly file begins with.
+pub(super) const MAGIC: &[u8] = b"\0asm";
 
 /// Compiled code, ready to be instantiated.
 pub struct Artifact {
@@ -61,7 +50,13 @@ pub struct Artifact {
     pub digest: Digest,
     /// What it speaks.
     pub abi: Abi,
-    pub(super) component: Component,
+    code: Code,
+}
+
+/// Compiled code of a component or of a core module.
+pub(super) enum Code {
+    Component(Component),
+    Module(Module),
 }
 
 /// Why bytes are not a plugin.
@@ -94,48 +89,78 @@ impl Artifact {
         name: Option<&str>,
     ) -> Result<Self, ArtifactError> {
         let digest = Digest::of(bytes);
+        let shape = Shape::read(bytes)?;
+        let abi = shape.abi()?;
+        // gofe's own world becomes a component.
+        let component = shape.component || abi == Abi::Gofe;
         let cache = cache.map(|folder| Cache::new(engine, folder));
-        if let Some(component) = cache.as_ref().and_then(|cache| cache.read(engine, &digest)) {
-            return Ok(Self { digest, abi: Abi::Gofe, component });
+        if let Some(code) = cache.as_ref().and_then(|cache| cache.read(engine, &digest, component)) {
+            return Ok(Self { digest, abi, code });
         }
         let began = Instant::now();
-        let encoded = componentize(engine, bytes)?;
+        let encoded = if component { componentize(engine, bytes, shape.component)? } else { bytes.into() };
         let encoding = began.elapsed();
         let compile = || {
-            Component::new(engine.wasmtime(), &encoded).map_err(|error| ArtifactError::Compile(format!("{error:#}")))
+            let wasmtime = engine.wasmtime();
+            let compiled = match component {
+                true => Component::new(wasmtime, &encoded).map(Code::Component),
+                false => Module::new(wasmtime, &encoded).map(Code::Module),
+            };
+            compiled.map_err(|error| ArtifactError::Compile(format!("{error:#}")))
         };
-        let (component, functions) = match name {
+        let (code, functions) = match name {
             Some(name) => {
                 let stored = || cache.as_ref()?.read_functions(name);
-                let (component, functions) = engine.functions().reuse(name, stored, compile)?;
-                (component, Some((name, functions)))
+                let (code, functions) = engine.functions().reuse(name, stored, compile)?;
+                (code, Some((name, functions)))
             }
             None => (compile()?, None),
         };
         debug!(plugin = name, ?encoding, compiling = ?began.elapsed() - encoding, "compiled");
         if let Some(cache) = cache {
-            cache.write(&digest, &component, functions.as_ref().map(|(name, functions)| (*name, &functions[..])));
+            cache.write(&digest, &code, functions.as_ref().map(|(name, functions)| (*name, &functions[..])));
         }
-        Ok(Self { digest, abi: Abi::Gofe, component })
+        Ok(Self { digest, abi, code })
+    }
+
+    /// The compiled component, for the ABIs that are components.
+    pub(super) fn component(&self) -> Result<&Component, LoadError> {
+        match &self.code {
+            Code::Component(component) => Ok(component),
+            Code::Module(_) => Err(LoadError::abi(self.abi, "it is a core module and not a component")),
+        }
+    }
+
+    /// The compiled core module, for the ABIs that are core modules.
+    #[expect(dead_code, reason = "the ABIs of core modules use it")]
+    pub(super) fn module(&self) -> Result<&Module, LoadError> {
+        match &self.code {
+            Code::Module(module) => Ok(module),
+            Code::Component(_) => Err(LoadError::abi(self.abi, "it is a component and not a core module")),
+        }
+    }
+}
+
+impl Code {
+    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+        match self {
+            Self::Component(component) => component.serialize(),
+            Self::Module(module) => module.serialize(),
+        }
     }
 }
 
 /// A component as it is; a core module with a world's type section turned into a component.
-fn componentize<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, ArtifactError> {
-    const MAGIC: &[u8] = b"\0asm";
-    const COMPONENT_LAYER: &[u8] = &[1, 0];
-    if bytes.is_empty() {
-        return Err(ArtifactError::Empty);
-    }
-    if bytes.len() < 8 || !bytes.starts_with(MAGIC) {
-        return Err(ArtifactError::NotWasm(bytes[..bytes.len().min(4)].to_vec()));
-    }
-    if &bytes[6..8] == COMPONENT_LAYER {
+fn componentize<'a>(
+    engine: &Engine,
+    bytes: &'a [u8],
+    component: bool,
+) -> Result<std::borrow::Cow<'a, [u8]>, ArtifactError> {
+    if component {
         return Ok(bytes.into());
     }
     // The crates below panic on a module that ends in the middle, as a file does while it is being written.
-    wasmtime::Module::validate(engine.wasmtime(), bytes)
-        .map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
+    Module::validate(engine.wasmtime(), bytes).map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
     // They also panic on some type sections that no bindings generator writes; the file is a stranger's.
     std::panic::catch_unwind(|| encode(bytes))
         .unwrap_or_else(|_| Err(ArtifactError::NotAPlugin("its type section cannot be read".to_owned())))
@@ -173,7 +198,7 @@ mod tests {
     fn damaged_plugins_are_errors() {
         let engine = Engine::new().unwrap();
         let plugin = include_bytes!("../../../plugins/dist/rate-limit.wasm");
-        assert!(super::componentize(&engine, plugin).is_ok());
+        assert!(super::componentize(&engine, plugin, false).is_ok());
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         for _ in 0..300 {
             let mut bytes = plugin.to_vec();
@@ -184,7 +209,8 @@ mod tests {
                 let at = bytes.len() - 1 - (random >> 33) as usize % span;
                 bytes[at] = (random >> 17) as u8;
             }
-            let _ = super::componentize(&engine, &bytes);
+            let _ = super::componentize(&engine, &bytes, false);
+            let _ = super::Shape::read(&bytes).and_then(|shape| shape.abi());
         }
     }
 
@@ -198,7 +224,7 @@ mod tests {
         let at = memchr::memmem::find(&changed, word).unwrap();
         changed[at..at + word.len()].copy_from_slice(b"burnt");
         let code = |engine: &Engine, bytes: &[u8]| {
-            Artifact::load(engine, bytes, None, Some("p")).unwrap().component.serialize().unwrap()
+            Artifact::load(engine, bytes, None, Some("p")).unwrap().code.serialize().unwrap()
         };
         let engine = Engine::new().unwrap();
         let first = code(&engine, plugin);

@@ -13,37 +13,19 @@ use tracing::warn;
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker};
 
 use super::pool::Pool;
-use super::{Abi, Artifact, Digest, Engine, Env};
+use super::{Artifact, Engine, Env, LoadError};
 use crate::chain::{BodyPolicy, Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase};
 use crate::config::{InstanceMode, OnError};
 use guest::Guest;
 use instance::Instance;
 
 /// The version of the contract that this gofe speaks.
-const PACKAGE_VERSION: &str = "0.1.0";
-/// The most instances of one plugin at a time, in all workers. Beyond it calls fail rather than use the memory of
-/// others.
-const MAX_INSTANCES: usize = 1024;
-
-/// Why a plugin cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// It wants something that gofe does not have.
-    #[error("it does not fit gofe:plugin@{PACKAGE_VERSION}: {0}")]
-    World(String),
-    /// It failed before it could say whether its configuration is right.
-    #[error("it failed while it was configured: {0}")]
-    Failed(String),
-    /// It found mistakes in its configuration: JSON pointers below `config`, and what is wrong.
-    #[error("{} mistakes in its configuration", .0.len())]
-    Configuration(Vec<(String, String)>),
-}
+pub(super) const PACKAGE_VERSION: &str = "0.1.0";
 
 /// One version of a plugin: code, what it is given, and its instances.
 pub struct Plugin {
     engine: Engine,
     env: Arc<Env>,
-    digest: Digest,
     pre: InstancePre<Guest>,
     exports: Exports,
     interest: Interest,
@@ -82,19 +64,19 @@ impl Plugin {
     /// When the code does not fit the contract, fails, or finds a mistake in its configuration.
     pub async fn load(engine: &Engine, artifact: &Artifact, env: Env) -> Result<Self, LoadError> {
         let world = |error: wasmtime::Error| LoadError::World(format!("{error:#}"));
-        let exports = Exports::of(&artifact.component)?;
+        let component = artifact.component()?;
+        let exports = Exports::of(component)?;
         let mut linker = Linker::new(engine.wasmtime());
         host::link(&mut linker).map_err(world)?;
-        let wasi = imports_wasi(engine, artifact);
+        let wasi = imports_wasi(engine, component);
         if wasi {
             wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(world)?;
         }
-        let pre = linker.instantiate_pre(&artifact.component).map_err(world)?;
+        let pre = linker.instantiate_pre(component).map_err(world)?;
         let mut plugin = Self {
             engine: engine.clone(),
             pool: Arc::new(Pool::new(env.workers)),
             env: Arc::new(env),
-            digest: artifact.digest,
             pre,
             exports,
             interest: Interest::default(),
@@ -105,16 +87,6 @@ impl Plugin {
         plugin.interest = plugin.bounded(interest)?;
         plugin.pool.put(0, instance);
         Ok(plugin)
-    }
-
-    /// The digest of the plugin's bytes.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// What it speaks.
-    pub fn abi(&self) -> Abi {
-        Abi::Gofe
     }
 
     /// Calls the timer phase. There is no request in hand.
@@ -145,14 +117,7 @@ impl Plugin {
 
     /// A new instance for a call. It is rare, and its future large: it shall not be a part of every request's.
     fn fresh(&self) -> Pin<Box<dyn Future<Output = Result<Box<Instance>, Fault>> + Send + '_>> {
-        Box::pin(async {
-            self.new_instance().await.map_err(|error| match error {
-                LoadError::Failed(message) | LoadError::World(message) => {
-                    Fault { kind: FaultKind::Unavailable, message }
-                }
-                LoadError::Configuration(_) => Fault { kind: FaultKind::Unavailable, message: error.to_string() },
-            })
-        })
+        Box::pin(async { self.new_instance().await.map_err(LoadError::unavailable) })
     }
 
     /// What the request holds, or what waits for work.
@@ -275,7 +240,7 @@ fn export_name(component: &wasmtime::component::Component, interface: &str) -> O
     ty.exports(component.engine()).map(|(name, _)| name.to_owned()).find(|name| name.starts_with(&prefix))
 }
 
-fn imports_wasi(engine: &Engine, artifact: &Artifact) -> bool {
-    let ty = artifact.component.component_type();
+fn imports_wasi(engine: &Engine, component: &wasmtime::component::Component) -> bool {
+    let ty = component.component_type();
     ty.imports(engine.wasmtime()).any(|(name, _)| name.starts_with("wasi:"))
 }

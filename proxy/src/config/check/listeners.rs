@@ -7,7 +7,7 @@ use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
 use super::{Check, MILLISECOND};
-use crate::config::model::{Alpn, Certificate, ClientCertificates, Hsts, Listener, Redirect, Tls};
+use crate::config::model::{Address, Alpn, Certificate, ClientCertificates, Hsts, Listener, Redirect, Tls};
 use crate::config::raw::{List, RawCertificate, RawClientCertificates, RawHsts, RawListener, RawRedirect, RawTls};
 use crate::config::source::child;
 use crate::config::written::Time;
@@ -27,8 +27,25 @@ impl Check<'_> {
 
     fn listener(&mut self, at: &str, raw: &RawListener) -> Listener {
         let (tls, redirect, hsts) = (child(at, "tls"), child(at, "redirect-to-https"), child(at, "hsts"));
+        if let Some(name) = &raw.name {
+            self.name(&child(at, "name"), name);
+        }
+        let address = match &raw.address.0.0 {
+            Address::Unix(path) => Address::Unix(self.joined(path.clone())),
+            ip => ip.clone(),
+        };
         let listener = Listener {
-            address: raw.address.0,
+            name: raw.name.clone(),
+            mode: self.mode(&child(at, "mode"), raw.mode.as_ref(), &address),
+            proxy_protocol: raw
+                .proxy_protocol
+                .as_ref()
+                .map(|raw| self.proxy_protocol(&child(at, "proxy-protocol"), &raw.0, &address)),
+            trusted_proxies: raw
+                .trusted_proxies
+                .as_ref()
+                .map(|raw| self.trusted_proxies(&child(at, "trusted-proxies"), &raw.0)),
+            address,
             tls: raw.tls.as_ref().map(|raw| self.tls(&tls, raw)),
             redirect: raw.redirect_to_https.as_ref().and_then(|raw| self.redirect(&redirect, &raw.0)),
             hsts: raw.hsts.as_ref().and_then(|raw| self.hsts(&hsts, &raw.0)),

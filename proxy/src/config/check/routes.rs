@@ -36,6 +36,7 @@ impl Check<'_> {
         let most = 1 << 40;
         Route {
             name: raw.name.clone().unwrap_or_default(),
+            listeners: self.route_listeners(&child(at, "listeners"), &raw.listeners),
             priority: self.priority(&child(at, "priority"), raw.priority),
             matches: self.matches(&child(at, "match"), &raw.matches),
             chain: raw.chain.clone(),

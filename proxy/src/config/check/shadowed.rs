@@ -85,13 +85,13 @@ impl<'a> Index<'a> {
     fn before(&self, first: usize, later: usize, is_earlier: bool) -> bool {
         let (a, b) = (&self.routes[first], &self.routes[later]);
         let specific = is_earlier && a.matches.conditions() >= b.matches.conditions();
-        (a.priority > b.priority || (a.priority == b.priority && specific)) && covers(&a.matches, &b.matches)
+        (a.priority > b.priority || (a.priority == b.priority && specific)) && takes_all(a, b)
     }
 
     /// A route of a higher priority whose host and path are wider and that takes all of `later`'s requests.
     fn wider(&self, host: Option<&HostPattern>, path: &Key, later: usize) -> Option<usize> {
         let higher = |first: &usize| self.routes[*first].priority > self.routes[later].priority;
-        let takes = |first: &usize| covers(&self.routes[*first].matches, &self.routes[later].matches);
+        let takes = |first: &usize| takes_all(&self.routes[*first], &self.routes[later]);
         let (paths, hosts) = (wider_paths(path), wider_hosts(host));
         for path in paths {
             for host in &hosts {
@@ -192,7 +192,14 @@ fn template_covers(template: &PathPattern, path: &Key) -> bool {
     narrow.next().is_none() && !open
 }
 
-/// Whether `first` takes every request that `later` takes, host and path aside.
+/// Whether `first` takes every request that `later` takes, host and path aside, on every listener that `later` serves on.
+fn takes_all(first: &Route, later: &Route) -> bool {
+    let named = |name: &String| first.listeners.contains(name);
+    let everywhere = first.listeners.is_empty() || (!later.listeners.is_empty() && later.listeners.iter().all(named));
+    everywhere && covers(&first.matches, &later.matches)
+}
+
+/// Whether `first` takes every request that `later` takes, host, path and listeners aside.
 fn covers(first: &Match, later: &Match) -> bool {
     fn all_in<T: PartialEq>(first: &[T], later: &[T], within: impl Fn(&T, &T) -> bool) -> bool {
         first.is_empty() || (!later.is_empty() && later.iter().all(|l| first.iter().any(|f| within(f, l))))

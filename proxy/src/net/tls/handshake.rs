@@ -7,7 +7,6 @@ use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, Error, HandshakeKind, InvalidMessage, ProtocolVersion, ServerConnection};
 use sha2::{Digest, Sha256};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -15,7 +14,7 @@ use x509_parser::prelude::FromDer;
 use super::{Tls, protocol, subject};
 use crate::chain::TlsInfo;
 use crate::config::Alpn;
-use crate::net::{Batched, Stream};
+use crate::net::{Batched, Connection, Stream};
 
 /// A connection after its handshake.
 pub struct Secured {
@@ -43,9 +42,9 @@ impl Tls {
     ///
     /// # Errors
     /// When the client does not speak TLS, not as is asked of it, not in time, or goes away.
-    pub async fn accept(&self, stream: TcpStream) -> Result<Secured, HandshakeError> {
+    pub async fn accept(&self, connection: Connection) -> Result<Secured, HandshakeError> {
         let end = Instant::now() + self.timeout;
-        let accept = TlsAcceptor::from(self.config.clone()).accept(Batched::new(stream));
+        let accept = TlsAcceptor::from(self.config.clone()).accept(Batched::new(connection));
         match tokio::time::timeout_at(end.into(), accept).await {
             Ok(Ok(stream)) => self.secured(Box::new(stream)),
             Ok(Err(error)) => Err(HandshakeError { reason: reason(&error), message: error.to_string() }),

@@ -154,6 +154,10 @@ impl State {
         let mut handshakes = family(encoder, "gofe_tls_handshakes", Counter, "TLS handshakes, by result.")?;
         let results = self.handshakes.totals();
         results.into_iter().try_for_each(|(result, count)| handshakes.counter(&[("result", result)], count))?;
+        let help = "Connections refused for their PROXY header, by reason.";
+        let mut refused = family(encoder, "gofe_proxy_protocol_refused", Counter, help)?;
+        let reasons = self.proxy_headers.totals();
+        reasons.into_iter().try_for_each(|(reason, count)| refused.counter(&[("reason", reason)], count))?;
         let dropped = self.proxy.sum(|cell| cell.dropped_lines.get());
         family(encoder, "gofe_output_dropped", Counter, "Lines of plugins' output that were lost.")?
             .counter(&[], dropped)?;

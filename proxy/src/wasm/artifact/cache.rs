@@ -8,10 +8,11 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use tracing::{debug, warn};
+use wasmtime::Module;
 use wasmtime::component::Component;
 
 use super::super::Engine;
-use super::Digest;
+use super::{Code, Digest};
 
 /// How many files are kept; those that were not used for longest make room.
 const CACHED: usize = 128;
@@ -40,18 +41,24 @@ impl Cache {
 
     /// The compiled code of the plugin with this digest.
     #[expect(unsafe_code, reason = "wasmtime cannot check compiled code; see the comment at the call")]
-    pub(super) fn read(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+    pub(super) fn read(&self, engine: &Engine, digest: &Digest, component: bool) -> Option<Code> {
         let path = self.code(digest);
         if !path.exists() || !self.is_ours(&path) {
             return None;
         }
         // SAFETY: the file was written by `write` below: whole (it is renamed into its place), into a folder that only this
         // user may write to, which `is_ours` has just checked, under a name made of the engine's compatibility hash.
-        match unsafe { Component::deserialize_file(engine.wasmtime(), &path) } {
-            Ok(component) => {
+        let read = unsafe {
+            match component {
+                true => Component::deserialize_file(engine.wasmtime(), &path).map(Code::Component),
+                false => Module::deserialize_file(engine.wasmtime(), &path).map(Code::Module),
+            }
+        };
+        match read {
+            Ok(code) => {
                 // The time of the last use decides who makes room; where it cannot be set, that of the writing does.
                 let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-                Some(component)
+                Some(code)
             }
             Err(error) => {
                 warn!(path = %path.display(), "compiled code in the cache is not usable: {error:#}");
@@ -82,9 +89,9 @@ impl Cache {
     }
 
     /// Keeps compiled code, and the functions that it was made of under the plugin's name.
-    pub(super) fn write(&self, digest: &Digest, component: &Component, functions: Option<(&str, &[u8])>) {
+    pub(super) fn write(&self, digest: &Digest, code: &Code, functions: Option<(&str, &[u8])>) {
         let path = self.code(digest);
-        let written = component.serialize().and_then(|code| Ok(self.put(&path, &code)?));
+        let written = code.serialize().and_then(|code| Ok(self.put(&path, &code)?));
         let written = written.and_then(|()| match functions {
             Some((plugin, functions)) => Ok(self.put(&self.functions(plugin), functions)?),
             None => Ok(()),

@@ -67,10 +67,7 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
                 Ok(sending) => answered(sending.await),
                 Err(error) => Err(error),
             };
-            // The wait was not the guest's time, and the clock may have gone to sleep meanwhile.
-            let guest = cx.data_mut();
-            guest.budget.away = true;
-            guest.clock.wake();
+            cx.data_mut().waited();
             Ok((sent,))
         })
     })

@@ -1,22 +1,27 @@
-//! Keeps a plugin that fails at every request from filling the log.
+//! Keeps what happens at every request or connection from filling the log.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Log lines about one plugin in a second.
+/// Log lines about one thing in a second.
 const PER_SECOND: u64 = 10;
 
 /// Counts lines by the second.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub struct Throttle {
     /// The second in the upper half, the lines asked for in the lower.
     window: AtomicU64,
 }
 
 impl Throttle {
+    /// Nothing was written yet.
+    pub const fn new() -> Self {
+        Self { window: AtomicU64::new(0) }
+    }
+
     /// Whether a line may be written, and how many were left out in the window before this one.
-    pub(super) fn admit(&self) -> Option<u64> {
+    pub fn admit(&self) -> Option<u64> {
         static START: OnceLock<Instant> = OnceLock::new();
         self.admit_at(START.get_or_init(Instant::now).elapsed().as_secs() & u64::from(u32::MAX))
     }
