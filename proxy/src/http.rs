@@ -3,7 +3,9 @@
 
 mod body;
 pub mod edge;
+pub mod grpc;
 pub mod hop;
 pub mod origin;
+pub mod upgrade;
 
 pub use body::{Body, BodyError};

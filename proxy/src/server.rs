@@ -3,9 +3,12 @@
 mod admit;
 mod connection;
 mod flight;
+mod grpc;
 mod meter;
 mod request;
 mod rescue;
+mod tunnel;
+mod upgrade;
 mod watch;
 mod worker;
 

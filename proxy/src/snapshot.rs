@@ -19,10 +19,13 @@ use crate::http::edge::Edge;
 use crate::net::Tls;
 use crate::route;
 use crate::telemetry::{RouteMetrics, UpstreamMetrics};
-use crate::upstream::Cluster;
+use crate::upstream::{Cluster, Supervisor};
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
 pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
+
+/// How long a start or a reload waits for the first endpoints of upstreams that have to look for them.
+const SEARCH_TIME: Duration = Duration::from_secs(2);
 
 /// A configuration that can serve.
 pub struct Snapshot {
@@ -84,6 +87,10 @@ pub struct Route {
     pub body_size: u64,
     /// How its requests are sent.
     pub sending: crate::config::RouteSending,
+    /// The protocols that clients may change to.
+    pub upgrades: Vec<String>,
+    /// Whether calls of gRPC-Web are translated.
+    pub grpc_web: bool,
     /// What is counted.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -121,6 +128,20 @@ impl Snapshot {
     /// What the file said.
     pub fn config(&self) -> &Config {
         &self.loaded.config
+    }
+
+    /// Begins to watch upstreams: discovery, health checks, outlier detection. Waits a moment for the first endpoints of
+    /// those that are new, so that a start, or a reload, has them; one whose name does not resolve comes without.
+    pub async fn begin(&self, supervisor: &Supervisor) {
+        let clusters = self.upstreams.values().map(|upstream| &upstream.cluster);
+        clusters.clone().for_each(|cluster| cluster.start(supervisor));
+        let all = async {
+            for cluster in clusters {
+                cluster.searched().await;
+            }
+        };
+        // What is not there by then is in the log when it is known.
+        let _ = tokio::time::timeout(SEARCH_TIME, all).await;
     }
 
     /// The routes that serve on the listener of this number.

@@ -2,7 +2,6 @@
 //! in the binary.
 
 mod standard;
-mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +11,6 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{self, Diagnostics, Loaded, PluginSource, Tls, UpstreamTls};
 use crate::snapshot::Code;
-pub use watch::Watcher;
 
 /// A configuration with the code of its plugins: all that is needed to bring it back later.
 #[derive(Debug)]

@@ -5,11 +5,13 @@
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 
 mod admin;
+mod balance;
 mod bodies;
 mod cli;
 mod drain;
 mod edge;
 mod field;
+mod grpc;
 mod guests;
 mod harness;
 mod hostile;
@@ -20,3 +22,4 @@ mod smoke;
 mod swap;
 mod tls;
 mod traffic;
+mod upgrades;

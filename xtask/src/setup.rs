@@ -1,9 +1,10 @@
 //! What the tests need beside stable Rust: targets and components by rustup, curl, valgrind, and on request cargo-deny.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::process;
 use crate::workspace::{WASI, WASM, Workspace};
@@ -87,6 +88,36 @@ fn curl() -> Result<()> {
         );
     }
     install(&["curl", "ca-certificates"])
+}
+
+/// Packages of Python that tests use: real clients and servers of another language.
+const PYTHON_PACKAGES: [&str; 1] = ["websockets==17.4"];
+
+/// The Python that has the packages, in an environment of its own. Nothing where it cannot be had: then the tests that use
+/// it leave that part out.
+pub(crate) fn python() -> Result<Option<PathBuf>> {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+    let folder = cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("gofe-tests");
+    let python = folder.join("bin/python");
+    // The file says what is there; pip needs seconds to say so.
+    let (marker, wanted) = (folder.join("installed"), PYTHON_PACKAGES.join("\n"));
+    if python.is_file() && fs::read_to_string(&marker).is_ok_and(|text| text == wanted) {
+        return Ok(Some(python));
+    }
+    if !process::succeeds(Command::new("python3").args(["-c", "import ensurepip"])) && can_install() {
+        install(&["python3-venv"])?;
+    }
+    let venv = process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+    let installed = venv.and_then(|()| {
+        process::run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PYTHON_PACKAGES))
+    });
+    if let Err(error) = installed {
+        eprintln!("{error:#}\nwithout Python's {}, some tests are left out", PYTHON_PACKAGES.join(" and "));
+        return Ok(None);
+    }
+    fs::write(&marker, wanted)?;
+    Ok(Some(python))
 }
 
 /// Makes sure of valgrind, which counts instructions. False where it is not there and cannot be had.

@@ -54,6 +54,9 @@ fn tests(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     guests::build(workspace)?;
     workspace.build_gofe()?;
     let mut command = workspace.cargo();
+    if let Some(python) = setup::python()? {
+        command.env("GOFE_PYTHON", python);
+    }
     command.env("GOFE_BIN", workspace.gofe()).env("GOFE_GUESTS", guests::folder(workspace));
     process::run(command.args(["test", "--locked", "--workspace"]).args(arguments))
 }

@@ -112,8 +112,21 @@ pub struct UpstreamView {
     /// What adaptive concurrency allows of them now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency_limit: Option<u32>,
+    /// How the last search for endpoints went, where they are discovered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<DiscoveryView>,
     /// Its servers; none for a built-in one.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// How the last search for endpoints went.
+#[derive(Debug, Clone, Serialize)]
+pub struct DiscoveryView {
+    /// When endpoints were found last; absent where they never were.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub found_at: Option<SystemTime>,
+    /// Why the last search found nothing: the endpoints are those that were found before.
+    pub error: Option<String>,
 }
 
 /// One server of an upstream.
@@ -123,8 +136,27 @@ pub struct EndpointView {
     pub address: String,
     /// Labels for subsets.
     pub labels: BTreeMap<String, String>,
+    /// Its share beside the others.
+    pub weight: u32,
+    /// Those of a lower number go first.
+    pub priority: u8,
+    /// `healthy`, `unhealthy` by its checks, `ejected` for how it answers, or `draining` when it has left.
+    pub health: &'static str,
+    /// What the last health check found wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_error: Option<String>,
+    /// For how much longer it is ejected, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_seconds")]
+    pub ejected_for: Option<Duration>,
+    /// Its latency in seconds, where endpoints are chosen by it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_seconds")]
+    pub latency: Option<Duration>,
     /// Requests that are with it now, from all workers.
     pub active: u64,
+    /// Requests that were sent to it.
+    pub total: u64,
+    /// Those that got no response, and responses that broke off.
+    pub failures: u64,
     /// What its circuit breaker does; absent where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<&'static str>,
@@ -157,6 +189,17 @@ fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::
         *time >= SystemTime::UNIX_EPOCH && *time < SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
     let time = if plausible { *time } else { SystemTime::UNIX_EPOCH };
     serializer.collect_str(&humantime::format_rfc3339_millis(time))
+}
+
+fn rfc3339_or_null<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn some_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
 }
 
 fn totals<S: Serializer>(totals: &PluginTotals, serializer: S) -> Result<S::Ok, S::Error> {

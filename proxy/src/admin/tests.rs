@@ -75,7 +75,15 @@ impl Control for Fake {
         let endpoint = EndpointView {
             address: "127.0.0.1:9000".to_owned(),
             labels: BTreeMap::from([("version".to_owned(), "v2".to_owned())]),
+            weight: 1,
+            priority: 0,
+            health: "healthy",
+            check_error: None,
+            ejected_for: None,
+            latency: None,
             active: 4,
+            total: 9,
+            failures: 1,
             circuit_breaker: None,
         };
         let (balance, protocol) = ("round-robin", "http1");
@@ -87,6 +95,7 @@ impl Control for Fake {
             circuit_breaker_opened: None,
             requests: None,
             concurrency_limit: None,
+            discovery: None,
             endpoints: vec![endpoint],
         }]
     }

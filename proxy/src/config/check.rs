@@ -1,10 +1,13 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
+mod balance;
+mod discovery;
 mod listeners;
 mod matches;
 mod names;
 mod peers;
 mod plugins;
+mod protocols;
 mod routes;
 mod send;
 mod shadowed;
@@ -18,8 +21,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
-use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Log, LogFormat, Secret};
-use super::raw::{Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawLog, RawSecret};
+use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Endpoint, Log, LogFormat, Secret};
+use super::raw::{Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawEndpoints, RawLog, RawSecret};
 use super::source::{Source, child};
 use super::written::{As, Size, Time};
 use super::{MAX_PROBLEMS, nearest};
@@ -33,6 +36,7 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
     let mut check = Check { source, problems };
     let config = Config {
         workers: check.workers(raw.workers),
+        zone: check.own_zone(raw.zone.as_deref()),
         listeners: check.listeners(&raw.listeners),
         admin: raw.admin.as_ref().map(|admin| check.admin(admin)),
         limits: check.limits(&raw.limits),
@@ -49,6 +53,15 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
     check.listener_names(&raw.listeners);
     check.unused(&config);
     config
+}
+
+/// Checks a file of endpoints; the result is of use only when no error was reported.
+pub(super) fn endpoints(source: &Source, raw: &RawEndpoints, problems: &mut Vec<Diagnostic>) -> Vec<Endpoint> {
+    let mut check = Check { source, problems };
+    if raw.endpoints.is_empty() {
+        check.error("/endpoints", "there are no endpoints");
+    }
+    check.endpoints("/endpoints", &raw.endpoints)
 }
 
 /// Checks one configuration.
@@ -141,6 +154,13 @@ impl Check<'_> {
     fn workers(&mut self, workers: Option<u64>) -> usize {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
         self.count("/workers", workers, cores.min(1024), 1, 1024)
+    }
+
+    fn own_zone(&mut self, zone: Option<&str>) -> Option<String> {
+        if zone.is_some_and(str::is_empty) {
+            self.error("/zone", "the zone has no name");
+        }
+        zone.map(Into::into)
     }
 
     fn admin(&mut self, admin: &RawAdmin) -> Admin {

@@ -4,6 +4,7 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod balance;
 mod listener;
 mod matching;
 mod send;
@@ -17,6 +18,11 @@ use std::time::Duration;
 use http::StatusCode;
 use http::uri::Authority;
 
+pub(super) use balance::as_subset;
+pub use balance::{
+    Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
+    Sample, SessionCookie, SuccessRate,
+};
 pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use send::{
@@ -30,6 +36,8 @@ pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVer
 pub struct Config {
     /// Worker threads; one per core where the file does not say.
     pub workers: usize,
+    /// gofe's own zone, where the file says it.
+    pub zone: Option<String>,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
     /// The admin API; absent where the file has no `admin`.
@@ -242,6 +250,10 @@ pub struct Route {
     pub body_size: Option<u64>,
     /// How its requests are sent.
     pub sending: RouteSending,
+    /// The protocols that clients may change to, in lower case. Default WebSocket alone.
+    pub upgrades: Vec<String>,
+    /// Whether calls of gRPC-Web are translated to gRPC.
+    pub grpc_web: bool,
 }
 
 /// What answers a route's requests.
@@ -273,6 +285,10 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Unused connections kept to one endpoint, in each worker. Default 128.
     pub idle_connections: usize,
+    /// How endpoints are asked whether they are well; absent where they are not.
+    pub health: Option<Health>,
+    /// When endpoints are ejected for how they answer; absent for never.
+    pub outliers: Option<Outliers>,
     /// How requests are sent.
     pub sending: Sending,
 }
@@ -282,6 +298,10 @@ pub struct Upstream {
 pub enum Backend {
     /// Servers in the network.
     Endpoints(Vec<Endpoint>),
+    /// What a name resolves to.
+    Dns(Dns),
+    /// What a file says, which is watched.
+    File(EndpointFile),
     /// The demo server built into gofe: it answers with method, path, headers and body as JSON.
     Echo,
 }
@@ -293,18 +313,12 @@ pub struct Endpoint {
     pub authority: Authority,
     /// The path of its Unix socket, where it has one; the authority is then `localhost`.
     pub socket: Option<PathBuf>,
-    /// Labels for subsets, for example `version: v2`.
+    /// Labels for subsets, for example `version: v2`. `zone` is where it is.
     pub labels: BTreeMap<String, String>,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Balance {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// Of two at random, the one with fewer requests in flight.
-    LeastRequest,
+    /// Its share beside the others. Default 1; 0 for no requests.
+    pub weight: u32,
+    /// Endpoints of a higher number get requests when those before are not healthy. Default 0.
+    pub priority: u8,
 }
 
 /// The protocol towards endpoints.

@@ -11,9 +11,9 @@ use serde::{Deserialize, de};
 use serde_json::Value;
 
 use super::model::{
-    Backend, Balance, Importance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol, ProxyVersion,
+    Backend, Importance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol, ProxyVersion,
 };
-use super::written::{As, Callee, Digest, LocalAddress, Place, Size, Status, Time};
+use super::written::{As, Callee, Digest, LocalAddress, Place, Size, Status, Time, UpgradeTo};
 
 /// A list; a hole is an item that was wrong and has been reported.
 pub(super) type List<T> = Vec<Option<T>>;
@@ -22,6 +22,7 @@ pub(super) type List<T> = Vec<Option<T>>;
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Raw {
     pub(super) workers: Option<u64>,
+    pub(super) zone: Option<String>,
     pub(super) listeners: List<RawListener>,
     pub(super) admin: Option<RawAdmin>,
     pub(super) limits: RawClientLimits,
@@ -131,6 +132,10 @@ pub(super) struct RawRoute {
     pub(super) retry: Option<RawRetry>,
     pub(super) hedge: Option<RawHedge>,
     pub(super) importance: Option<As<Importance>>,
+    #[serde(default)]
+    pub(super) upgrades: List<As<UpgradeTo>>,
+    #[serde(default)]
+    pub(super) grpc_web: bool,
 }
 
 #[derive(Deserialize)]
@@ -146,7 +151,10 @@ pub(super) struct RawUpstream {
     #[serde(default)]
     pub(super) endpoints: List<Brief<RawEndpoint>>,
     pub(super) builtin: Option<As<Backend>>,
-    pub(super) balance: Option<As<Balance>>,
+    pub(super) discovery: Option<RawDiscovery>,
+    pub(super) balance: Option<Brief<RawBalance>>,
+    pub(super) health: Option<RawHealth>,
+    pub(super) outlier_detection: Option<Brief<RawOutliers>>,
     pub(super) protocol: Option<As<Protocol>>,
     pub(super) connect_timeout: Option<As<Time>>,
     pub(super) idle_timeout: Option<As<Time>>,
@@ -173,6 +181,8 @@ pub(super) struct RawEndpoint {
     pub(super) address: As<Place>,
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
+    pub(super) weight: Option<u64>,
+    pub(super) priority: Option<u64>,
 }
 
 /// serde would also take a list for a structure, its fields in order; a file has maps there and nothing else.
@@ -220,11 +230,16 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod balance;
 mod listener;
 mod matching;
 mod send;
 mod tls;
 
+pub(super) use balance::{
+    RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
+    RawOutliers,
+};
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
@@ -250,7 +265,7 @@ impl Main for RawEndpoint {
     const WHAT: &'static str = "a host and a port, as in `127.0.0.1:9000`, or `{ address: …, labels: … }`";
 
     fn from_main(address: As<Place>) -> Self {
-        Self { address, labels: BTreeMap::new() }
+        Self { address, labels: BTreeMap::new(), weight: None, priority: None }
     }
 }
 

@@ -35,7 +35,7 @@ fn the_design_example_is_read() {
     assert_eq!(tenant.limits.time, Duration::from_millis(5));
     assert_eq!(tenant.limits.memory, 16 << 20);
     assert_eq!(config.routes[0].name, "/api/**");
-    assert_eq!(config.upstreams["users"].balance, Balance::LeastRequest);
+    assert_eq!(config.upstreams["users"].balance.policy, Policy::LeastRequest);
 }
 
 /// Each `x.yaml` in `tests/config` beside its `x.err`: all that gofe says about it, nothing where it is right.
@@ -180,7 +180,7 @@ fn routes_and_upstreams_have_their_effect() {
     let Backend::Endpoints(endpoints) = &users.backend else { panic!("endpoints") };
     assert_eq!(endpoints[1].authority, "users.internal:9000");
     assert_eq!(endpoints[1].labels["version"], "v2");
-    assert_eq!((users.balance, users.protocol), (Balance::LeastRequest, Protocol::Http2));
+    assert_eq!((&users.balance.policy, users.protocol), (&Policy::LeastRequest, Protocol::Http2));
     assert_eq!((users.connect_timeout, users.idle_timeout), (Duration::from_secs(1), Duration::from_secs(30)));
     assert_eq!(users.idle_connections, 16);
     assert_eq!(config.upstreams["echo"].backend, Backend::Echo);
@@ -366,7 +366,11 @@ fn the_reference_has_every_key() {
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
          routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
          c: {{ tls: {map}, retry: {map}, retry-budget: {map}, hedge: {map}, circuit-breaker: {map}, limits: {map}, \
-         adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }} }}"
+         adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }}, \
+         e: {{ balance: {map}, discovery: {map}, health: {map}, outlier-detection: {map} }}, \
+         f: {{ balance: {{ key: {map} }}, discovery: {{ dns: {map} }}, health: {{ http: {map}, grpc: {map} }}, \
+         outlier-detection: {{ success-rate: {map}, latency: {map} }} }}, \
+         g: {{ balance: {{ key: {{ cookie: {map} }} }} }} }}"
     );
     let (reference, mut count) = (reference(), 0);
     for diagnostic in &parse("keys.yaml", &text).expect_err("unknown keys") {
@@ -377,5 +381,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 32, "a structure is not in this test");
+    assert_eq!(count, 43, "a structure is not in this test");
 }

@@ -12,7 +12,7 @@ use http::uri::Authority;
 use http::{Method, StatusCode};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-use super::model::{Backend, Balance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol};
+use super::model::{Backend, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol};
 use super::{STANDARD_PLUGINS, nearest};
 
 /// A type that is written as one word or number.
@@ -293,20 +293,22 @@ words! {
         "fail-closed" => Self::FailClosed, "fail-open" => Self::FailOpen;
     InstanceMode, "`per-call`, `per-request` or `fresh`":
         "per-call" => Self::PerCall, "per-request" => Self::PerRequest, "fresh" => Self::Fresh;
-    Balance, "`round-robin` or `least-request`":
-        "round-robin" => Self::RoundRobin, "least-request" => Self::LeastRequest;
     Protocol, "`http1`, `http2` or `auto`":
         "http1" => Self::Http1, "http2" => Self::Http2, "auto" => Self::Auto;
     Backend, "`echo`":
         "echo" => Self::Echo;
 }
 
+mod balance;
 mod listener;
 mod matching;
+mod protocols;
 mod send;
 mod tls;
 
+pub(super) use balance::{Initial, Percent, PolicyName, StatusRange, WithPort};
 pub(super) use listener::{At, Mode};
 pub(super) use matching::{Network, Whole};
+pub(super) use protocols::UpgradeTo;
 pub(super) use send::{LocalAddress, Place, ServerName, Share};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

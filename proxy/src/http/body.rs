@@ -14,6 +14,9 @@ pub enum BodyError {
     /// The peer that sends the body closed, reset or broke the framing.
     #[error("the sender broke off: {0}")]
     Sender(#[from] hyper::Error),
+    /// The same where it is not hyper that reads it, or what it carries is not what it says.
+    #[error("the sender broke off: {0}")]
+    Broken(String),
     /// The body is longer than the limit allows.
     #[error("the body is over the limit of {0} bytes")]
     TooLarge(u64),

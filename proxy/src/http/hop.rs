@@ -245,7 +245,7 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether a list has a member, whose parameters do not count.
-fn has_token(value: &HeaderValue, wanted: &str) -> bool {
+pub(super) fn has_token(value: &HeaderValue, wanted: &str) -> bool {
     tokens(value).any(|token| {
         let name = token.split(|b| *b == b';').next().unwrap_or_default();
         name.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())

@@ -20,6 +20,8 @@ fn route(matches: Match) -> Route {
         timeout: Duration::from_secs(1),
         body_size: None,
         sending: crate::config::RouteSending::default(),
+        upgrades: Vec::new(),
+        grpc_web: false,
         listeners: Vec::new(),
     }
 }

@@ -1,8 +1,8 @@
 //! What a request must be before anybody looks at it: one host, one form of target, one meaning of its path.
 
-use http::header::HOST;
+use http::header::{COOKIE, HOST};
 use http::uri::Authority;
-use http::{HeaderValue, Method, Uri, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
 use super::rescue::Refusal;
 
@@ -17,6 +17,9 @@ pub(super) fn admit(parts: &mut request::Parts) -> Result<(), Refusal> {
         return Err(Refusal::Host);
     }
     parts.headers.insert(HOST, host);
+    if parts.version >= Version::HTTP_2 {
+        join_cookies(&mut parts.headers);
+    }
     origin_form(parts)
 }
 
@@ -38,6 +41,18 @@ fn host(parts: &request::Parts) -> Result<HeaderValue, Refusal> {
         // HTTP/1.0 knows no Host; an upstream that speaks HTTP/1.1 needs one.
         (None, None, Version::HTTP_10 | Version::HTTP_09) => Ok(HeaderValue::from_static("localhost")),
         (None, ..) => Err(Refusal::Host),
+    }
+}
+
+/// One `Cookie` of many: HTTP/2 may split it, and others cannot put it together (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    if cookies.next().is_none() || cookies.next().is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -170,7 +170,14 @@ async fn http1(
     let patience = patience(config, Some(REST));
     let shut_down = hyper::server::conn::http1::Connection::graceful_shutdown;
     match drive(worker, &patience, watch, &mut connection, shut_down).await {
-        End::Over(ended) => ended.map(|()| None).map_err(|error| error.to_string()),
+        End::Over(ended) => {
+            ended.map_err(|error| error.to_string())?;
+            if let Some(tunnel) = watch.switched() {
+                let parts = connection.into_parts();
+                tunnel.run(TokioIo::new(parts.io.with_prefix(parts.read_buf))).await;
+            }
+            Ok(None)
+        }
         End::Waited(Waiting::Rest) => {
             let parts = connection.into_parts();
             Ok(Some(parts.io.with_prefix(parts.read_buf)))
@@ -197,6 +204,7 @@ async fn http2(worker: &Arc<Worker>, socket: Socket, client: &Arc<Client>, watch
     let mut connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.limits.streams)
+        .enable_connect_protocol()
         .max_header_list_size(u32::try_from(config.limits.header_size).unwrap_or(u32::MAX))
         .serve_connection(socket, service);
     let patience = patience(config, None);

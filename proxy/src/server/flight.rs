@@ -7,12 +7,15 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tracing::debug;
 
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::chain::{Chain, Exchange, Hand, Phase};
+use crate::http::grpc::Call;
+use crate::http::upgrade::{Duplex, Wish};
 use crate::http::{Body, BodyError};
 use crate::snapshot::{self, Route, Step};
 
@@ -25,6 +28,12 @@ pub(super) struct Flight {
     pub(super) route: usize,
     pub(super) hand: Hand,
     pub(super) watch: Arc<Watch>,
+    /// What the client wants to speak in the place of HTTP, where its route allows that.
+    pub(super) wish: Option<Box<Wish>>,
+    /// The upstream's side of a tunnel, once the upstream has agreed.
+    pub(super) switched: Option<Box<dyn Duplex>>,
+    /// The call of gRPC that it is.
+    pub(super) call: Option<Box<Call>>,
     started: Instant,
     /// The status of the response; 0 while there is none.
     pub(super) status: u16,
@@ -43,7 +52,20 @@ impl Flight {
     ) -> Self {
         pin.routes[route].metrics.begin(worker.index);
         let hand = Hand::Own(exchange);
-        Self { worker, pin, route, hand, watch, started, status: 0, response_bytes: 0, error: Some("client-gone") }
+        Self {
+            worker,
+            pin,
+            route,
+            hand,
+            watch,
+            wish: None,
+            switched: None,
+            call: None,
+            started,
+            status: 0,
+            response_bytes: 0,
+            error: Some("client-gone"),
+        }
     }
 
     pub(super) fn route(&self) -> &Route {
@@ -52,6 +74,11 @@ impl Flight {
 
     pub(super) fn chain(&self) -> Arc<Chain<Step>> {
         self.route().chain.clone()
+    }
+
+    /// A tunnel has ended: the bytes that the client got, and what was wrong.
+    pub(super) fn tunnelled(&mut self, response_bytes: u64, error: Option<&'static str>) {
+        (self.response_bytes, self.error) = (response_bytes, error);
     }
 
     pub(super) fn started(&self) -> Instant {
@@ -64,6 +91,9 @@ impl Drop for Flight {
         let duration = self.started.elapsed();
         self.watch.end();
         self.route().metrics.end(self.worker.index, self.status, duration);
+        if let Some(call) = &self.call {
+            self.worker.metrics.call(self.worker.index, call.status());
+        }
         let chain = &self.pin.routes[self.route].chain;
         if !chain.takes(Phase::Complete) {
             return;
@@ -114,6 +144,13 @@ impl Ending {
         }
         ending
     }
+
+    /// The trailers of a call have its status.
+    fn note(&mut self, trailers: Option<&HeaderMap>) {
+        if let (Some(call), Some(trailers)) = (&mut self.flight.call, trailers) {
+            call.note(trailers);
+        }
+    }
 }
 
 impl http_body::Body for Ending {
@@ -125,7 +162,10 @@ impl http_body::Body for Ending {
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.flight.response_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                match frame.data_ref() {
+                    Some(data) => this.flight.response_bytes += data.len() as u64,
+                    None => this.note(frame.trailers_ref()),
+                }
                 if http_body::Body::is_end_stream(&this.body) {
                     this.flight.error = None;
                 }

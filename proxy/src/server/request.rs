@@ -13,16 +13,20 @@ use tokio::time::timeout_at;
 
 use super::admit::admit;
 use super::flight::{Ending, Flight};
+use super::grpc::refusal;
 use super::meter::Meter;
 use super::rescue::{Refusal, Trouble, rescue};
+use super::upgrade::allowed;
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
 use crate::http::edge::identify;
+use crate::http::grpc::Call;
+use crate::http::upgrade::{Switched, Wish};
 use crate::http::{Body, BodyError, hop};
 use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
-use crate::upstream::{Call, Ends, Events, Hint};
+use crate::upstream::{self, Ends, Events, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -40,12 +44,14 @@ pub(super) async fn handle(
     let started = Instant::now();
     watch.begin();
     let (mut parts, body) = request.into_parts();
+    let body = Body::from(body);
     let client = match &client.trusted {
         None => client,
         Some(_) => client.behind(&parts.headers).map_or(client, Arc::new),
     };
     let version = parts.version;
     let pin = worker.pinner.pin();
+    let wish = Wish::take(&mut parts);
     let admitted = admit(&mut parts);
     if admitted.is_ok()
         && let Some((status, headers)) =
@@ -62,27 +68,34 @@ pub(super) async fn handle(
     let found = admitted.map_err(Trouble::Refused).and_then(|()| {
         let table = pin.table(client.listener);
         let found = table.find_request(&parts, origin(&client)).map_err(|_| Refusal::AmbiguousPath)?;
-        found.ok_or(Trouble::NoRoute)
+        let found = found.ok_or(Trouble::NoRoute)?;
+        Ok((found, wish.map_or(Ok(None), |wish| allowed(wish, &pin.routes[found], &body))?))
     });
-    let index = match found {
-        Ok(index) => index,
+    let (index, wish) = match found {
+        Ok(found) => found,
         Err(trouble) => {
             watch.end();
             worker.metrics.error(worker.index, trouble.reason());
-            let mut response = plain(rescue(&trouble, version, ""));
+            let mut response = refusal(&parts, plain(rescue(&trouble, version, "")));
             harden(&client, response.headers_mut());
             return Ok(response);
         }
     };
     let name = pin.routes[index].name.clone();
+    let call = Call::of(&parts);
     let state = State::new(parts, client, name, pin.clone(), started);
-    let flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
-    Ok(flight.run(body.into()).await)
+    let mut flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
+    flight.wish = wish;
+    let body = match call {
+        None => body,
+        Some(call) => flight.called(call, body).await,
+    };
+    Ok(flight.run(body).await)
 }
 
 impl Flight {
     async fn run(mut self, body: Body) -> Response<Body> {
-        let timeout = self.route().timeout;
+        let timeout = self.timeout();
         let deadline = (self.started() + timeout).into();
         // Pinned here, as moving a future costs as much as its size.
         let answered = timeout_at(deadline, pin!(self.answer(body))).await;
@@ -102,8 +115,12 @@ impl Flight {
         } else {
             body
         };
-        let parts = self.take_response().await;
+        let mut parts = self.take_response().await;
         self.status = parts.status.as_u16();
+        if let Some(upstream) = self.switched.take().filter(|_| parts.status == StatusCode::SWITCHING_PROTOCOLS) {
+            return self.switch(parts, upstream);
+        }
+        let body = self.answer_call(&mut parts, body);
         Response::from_parts(parts, Body::layered(Ending::new(body, self)))
     }
 
@@ -118,7 +135,7 @@ impl Flight {
         if let Some(reply) = self.route().action.reply() {
             return Ok(Answer::Reply(reply));
         }
-        let body = if chain.touches_body(Phase::RequestBody) {
+        let body = if chain.touches_body(Phase::RequestBody) && self.wish.is_none() {
             match Box::pin(chain.pump(Phase::RequestBody, &mut self.hand, body)).await.map_err(Trouble::Body)? {
                 Pumped::Body(body) => body,
                 Pumped::Reply(reply) => return Ok(Answer::Reply(reply)),
@@ -149,15 +166,17 @@ impl Flight {
         let routing = std::mem::take(&mut exchange.routing);
         let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
         exchange.request_open = false;
+        let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
         let body_changes = chain.touches_body(Phase::RequestBody);
-        let request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
+        let mut request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
         let address = exchange.client.address;
         drop(exchange);
-        let call = Call {
+        self.ask(&upstream, &mut request)?;
+        let call = upstream::Call {
             worker: self.worker.index,
-            hint: Hint { subset: &routing.subset, client: Some(address.ip()), key: None },
+            hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
             ends: Some(Ends { client: address, local: None }),
-            deadline: self.started() + self.route().timeout,
+            deadline: self.started() + self.timeout(),
             sending: &self.route().sending,
             events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
         };
@@ -193,18 +212,33 @@ impl Flight {
     /// The response-header phases.
     async fn respond(&mut self, answer: Answer) -> Body {
         let chain = self.chain();
+        if matches!(answer, Answer::Reply(_)) {
+            self.answers();
+        }
         let mut exchange = self.hand.lock().await;
         let body = match answer {
             Answer::Reply(reply) => Body::full(exchange.set_response(reply)),
             Answer::Upstream(response) => {
                 let (mut parts, body) = response.into_parts();
+                if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                    let switched = parts.extensions.remove::<Switched>();
+                    self.switched = switched.and_then(|switched| switched.take());
+                }
                 hop::strip_response(&mut parts.headers);
                 hop::via(&mut parts.headers, parts.version);
                 exchange.begin_response(parts);
                 body
             }
         };
-        chain.response_headers(&mut exchange).await.map_or(body, Body::full)
+        match chain.response_headers(&mut exchange).await {
+            None => body,
+            Some(answer) => {
+                drop(exchange);
+                self.answers();
+                self.switched = None;
+                Body::full(answer)
+            }
+        }
     }
 
     /// The response-body phases.
@@ -215,7 +249,10 @@ impl Flight {
         }
         match chain.pump(Phase::ResponseBody, &mut self.hand, body).await.map_err(Trouble::ResponseBody)? {
             Pumped::Body(body) => Ok(body),
-            Pumped::Reply(reply) => Ok(Body::full(self.hand.lock().await.set_response(reply))),
+            Pumped::Reply(reply) => {
+                self.answers();
+                Ok(Body::full(self.hand.lock().await.set_response(reply)))
+            }
         }
     }
 
@@ -225,7 +262,8 @@ impl Flight {
         let mut exchange = self.hand.lock().await;
         let head = exchange.request.method == Method::HEAD;
         let Some(response) = &mut exchange.response else { return false };
-        let has = !head && !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let none = [StatusCode::SWITCHING_PROTOCOLS, StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+        let has = !head && !none.contains(&response.status);
         if has {
             response.headers.remove(CONTENT_LENGTH);
         }
@@ -235,6 +273,7 @@ impl Flight {
     /// An error in the place of the response that the phases have seen already.
     async fn replace(&mut self, trouble: &Trouble) -> Body {
         let reply = self.rescue(trouble).await;
+        self.answers();
         Body::full(self.hand.lock().await.set_response(reply))
     }
 

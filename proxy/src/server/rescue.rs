@@ -27,6 +27,9 @@ pub(super) enum Refusal {
     /// one that the route was chosen by.
     #[error("the path can be read in two ways")]
     AmbiguousPath,
+    /// A tunnel by HTTP/2 that the route or its upstream does not have.
+    #[error("the change of protocol is not served here")]
+    Upgrade,
 }
 
 /// Why gofe itself answers.
@@ -63,11 +66,12 @@ impl Trouble {
             Self::Refused(Refusal::Target) => "bad-target",
             Self::Refused(Refusal::Connect) => "connect-refused",
             Self::Refused(Refusal::AmbiguousPath) => "ambiguous-path",
+            Self::Refused(Refusal::Upgrade) => "upgrade-refused",
             Self::NoRoute => "no-route",
             Self::Body(error) | Self::Upstream(upstream::Error::RequestBody(error)) => match error {
                 BodyError::TooLarge(_) => "body-too-large",
                 BodyError::Idle(_) => "body-timeout",
-                BodyError::Sender(_) => "client-broke-off",
+                BodyError::Sender(_) | BodyError::Broken(_) => "client-broke-off",
                 BodyError::Ended => "plugin-error",
             },
             Self::ResponseBody(_) => "upstream-broke-off",
@@ -90,12 +94,14 @@ impl Trouble {
     fn status(&self) -> StatusCode {
         match self {
             Self::Refused(Refusal::Connect) => StatusCode::METHOD_NOT_ALLOWED,
+            // RFC 9220, section 3.
+            Self::Refused(Refusal::Upgrade) => StatusCode::NOT_IMPLEMENTED,
             Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Body(error) => match error {
                 BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
                 BodyError::Idle(_) => StatusCode::REQUEST_TIMEOUT,
-                BodyError::Sender(_) => StatusCode::BAD_REQUEST,
+                BodyError::Sender(_) | BodyError::Broken(_) => StatusCode::BAD_REQUEST,
                 BodyError::Ended => StatusCode::INTERNAL_SERVER_ERROR,
             },
             Self::ResponseBody(_) => StatusCode::BAD_GATEWAY,

@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
+use super::tunnel::Tunnel;
+
 /// Shared by a connection's socket, its requests, and the loop that drives it; all run on one worker.
-#[derive(Debug)]
 pub(super) struct Watch {
     /// Requests in progress.
     requests: AtomicU32,
@@ -17,6 +20,8 @@ pub(super) struct Watch {
     since: AtomicU64,
     /// When the client stopped to take what is written to it; 0 while it takes.
     blocked: AtomicU64,
+    /// What the connection becomes when HTTP/1 has ended on it.
+    tunnel: Mutex<Option<Box<Tunnel>>>,
 }
 
 /// What a connection waits for, when that took too long.
@@ -69,7 +74,18 @@ impl Watch {
             reading: AtomicBool::new(false),
             since: AtomicU64::new(now()),
             blocked: AtomicU64::new(0),
+            tunnel: Mutex::new(None),
         }
+    }
+
+    /// The connection becomes a tunnel as soon as the response is written.
+    pub(super) fn switch(&self, tunnel: Tunnel) {
+        *self.tunnel.lock() = Some(Box::new(tunnel));
+    }
+
+    /// What the connection becomes, if anything.
+    pub(super) fn switched(&self) -> Option<Box<Tunnel>> {
+        self.tunnel.lock().take()
     }
 
     /// Bytes came from the client.
@@ -140,7 +156,6 @@ fn age(since: u64) -> Duration {
 }
 
 /// A request's body on its way.
-#[derive(Debug)]
 pub(super) struct Upload(Arc<Watch>);
 
 impl Drop for Upload {

@@ -18,7 +18,7 @@ use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource
 use crate::net::ClientTls;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
-use crate::upstream::Cluster;
+use crate::upstream::{Cluster, Supervisor};
 use crate::wasm::{Artifact, Digest, Engine, Env, LoadError};
 
 /// What lives as long as the process, and every snapshot uses.
@@ -35,6 +35,8 @@ pub struct Resources {
     pub outputs: Arc<Outputs>,
     /// Plugins' own requests.
     pub outbound: Arc<dyn Outbound>,
+    /// Watches upstreams.
+    pub supervisor: Supervisor,
     /// Worker threads.
     pub workers: usize,
 }
@@ -308,6 +310,8 @@ impl<'a> Builder<'a> {
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
             sending: route.sending.clone(),
+            upgrades: route.upgrades.clone(),
+            grpc_web: route.grpc_web,
             metrics: self.resources.metrics.route(&route.name),
         };
         config.routes.iter().map(build).collect()

@@ -24,7 +24,7 @@ pub(crate) use self::cells::PerWorker;
 use self::cells::{Buckets, Count, Words};
 pub use self::custom::{Custom, CustomError};
 pub use self::exposition::Exposition;
-pub use self::series::{PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics};
+pub use self::series::{EndpointCounts, PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics};
 
 /// Everything that gofe counts.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ struct State {
     proxy: PerWorker<ProxyCell>,
     errors: Words,
     handshakes: Words,
+    tunnels: Words,
+    calls: Words,
     proxy_headers: Words,
     reloads: ReloadCounts,
     process: process::Process,
@@ -82,6 +84,8 @@ impl Metrics {
             proxy: PerWorker::new(workers),
             errors: Words::new(workers),
             handshakes: Words::new(workers),
+            tunnels: Words::new(workers),
+            calls: Words::new(workers),
             proxy_headers: Words::new(workers),
             reloads: ReloadCounts::default(),
             process: process::Process::new(),
@@ -140,6 +144,16 @@ impl Metrics {
     /// A TLS handshake ended; `result` is `full`, `resumed`, or the word of `net::HandshakeError`.
     pub fn handshake(&self, worker: usize, result: &'static str) {
         self.state.handshakes.add(worker, result);
+    }
+
+    /// A tunnel ended; `end` says how.
+    pub fn tunnel(&self, worker: usize, end: &'static str) {
+        self.state.tunnels.add(worker, end);
+    }
+
+    /// A call of gRPC ended; `status` is the name of its status, or `none`.
+    pub fn call(&self, worker: usize, status: &'static str) {
+        self.state.calls.add(worker, status);
     }
 
     /// A connection was refused for its PROXY header; `reason` is the word of `net::ProxyHeaderError`, or `untrusted`.

@@ -1,24 +1,26 @@
 //! A set of endpoints that serve the same.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use bytes::Bytes;
+use http::header::SET_COOKIE;
 use http::{Request, Response};
 
+use super::balance::hash;
+use super::balance::key::Key;
 use super::breaker::State as BreakerState;
 use super::common::{Common, Events};
-use super::endpoint::Member;
 use super::held::Held;
 use super::members::Members;
 use super::pick::{Hint, Pick};
 use super::slot::{Failure, Terms};
+use super::status::Status;
+use super::supervisor::{Supervisor, Watched};
 use super::tries::{self, Policy};
 use super::upload::Watch;
-use super::view::View;
 use super::{Ends, Error, echo, message};
-use crate::config::{self, Backend};
+use crate::config::{self, Backend, HashKey, Protocol};
 use crate::http::Body;
 use crate::net::ClientTls;
 
@@ -32,7 +34,7 @@ pub struct Cluster {
 
 enum Fleet {
     Echo(Arc<str>),
-    Endpoints(Members),
+    Endpoints { members: Arc<Members>, key: Option<HashKey>, watched: OnceLock<Option<Watched>> },
 }
 
 /// A response, and who gave it.
@@ -44,23 +46,6 @@ pub struct Sent {
     pub response: Response<Body>,
     /// The endpoint's authority, or `echo`.
     pub endpoint: Arc<str>,
-}
-
-/// One endpoint for the admin API; numbers are sums over all workers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointStatus {
-    /// Host and port.
-    pub address: Arc<str>,
-    /// Labels for subsets.
-    pub labels: BTreeMap<String, String>,
-    /// Requests whose response has not ended.
-    pub in_flight: usize,
-    /// Requests begun.
-    pub total: u64,
-    /// Requests that got no response, and responses that broke off.
-    pub failures: u64,
-    /// What its breaker does, where it has one.
-    pub breaker: Option<BreakerState>,
 }
 
 /// What is said of a request that is sent.
@@ -86,7 +71,11 @@ impl Cluster {
         let common = Arc::new(Common::new(name, config, tls));
         let fleet = match &config.backend {
             Backend::Echo => Fleet::Echo(echo::ENDPOINT.into()),
-            Backend::Endpoints(endpoints) => Fleet::Endpoints(Members::new(name, config, &common, endpoints, workers)),
+            _ => Fleet::Endpoints {
+                members: Arc::new(Members::new(name, config, &common, workers)),
+                key: config.balance.policy.key().cloned(),
+                watched: OnceLock::new(),
+            },
         };
         Self { name: name.into(), fleet, common }
     }
@@ -101,31 +90,53 @@ impl Cluster {
         &self.name
     }
 
-    /// Whether any endpoint has all these labels. The demo server has none.
+    /// Whether its endpoints can be asked to speak another protocol than HTTP.
+    pub fn takes_upgrades(&self) -> bool {
+        matches!(&self.fleet, Fleet::Endpoints { members, .. } if members.config.protocol == Protocol::Http1)
+    }
+
+    /// Whether any endpoint has all these labels, or requests for them go elsewhere. The demo server has none.
     pub fn has_subset(&self, subset: &[(String, String)]) -> bool {
         match &self.fleet {
             Fleet::Echo(_) => subset.is_empty(),
-            Fleet::Endpoints(members) => members.current().iter().any(|member| member.has_all(subset)),
+            Fleet::Endpoints { members, .. } => members.has_subset(subset),
         }
     }
 
-    /// The endpoints in the order of the configuration; none for the demo server.
-    pub fn endpoints(&self) -> Vec<EndpointStatus> {
-        let Fleet::Endpoints(members) = &self.fleet else { return Vec::new() };
-        let views = members.views();
-        let status = |member: &Member| {
-            let of = |view| View::slot(view, member.endpoint.id);
-            let counts = || views.iter().filter_map(|view| Some(&of(view)?.counts));
-            EndpointStatus {
-                address: Arc::clone(&member.endpoint.address),
-                labels: member.found.labels.clone(),
-                in_flight: counts().map(|counts| counts.in_flight.load(Relaxed)).sum(),
-                total: counts().map(|counts| counts.total.load(Relaxed)).sum(),
-                failures: counts().map(|counts| counts.failures.load(Relaxed)).sum(),
-                breaker: member.endpoint.breaker.as_ref().map(|breaker| breaker.state()),
-            }
-        };
-        members.current().iter().map(status).collect()
+    /// The hash for a request: of the key that was chosen for it, or of the attribute that the balancing names. None
+    /// where neither counts here; what else may be hashed stands in the request itself.
+    pub fn key<'a>(&self, chosen: Option<&[u8]>, attribute: impl FnOnce(&str) -> Option<&'a Bytes>) -> Option<u64> {
+        let Fleet::Endpoints { key: Some(key), .. } = &self.fleet else { return None };
+        match (chosen, key) {
+            (Some(chosen), _) => Some(hash(chosen)),
+            (None, HashKey::Attribute(name)) => attribute(name).map(|value| hash(value)),
+            (None, _) => None,
+        }
+    }
+
+    /// What there is to know of the endpoints, in the order of the configuration; nothing for the demo server.
+    pub fn status(&self) -> Status {
+        match &self.fleet {
+            Fleet::Echo(_) => Status::default(),
+            Fleet::Endpoints { members, .. } => Status::of(members),
+        }
+    }
+
+    /// Begins discovery, health checks and outlier detection, where there are any; they end with the cluster. Only
+    /// the first call counts.
+    pub fn start(&self, supervisor: &Supervisor) {
+        if let Fleet::Endpoints { members, watched, .. } = &self.fleet {
+            watched.get_or_init(|| supervisor.watch(members));
+        }
+    }
+
+    /// Waits until discovery has looked for endpoints once, well or not, where there is any.
+    pub async fn searched(&self) {
+        if let Fleet::Endpoints { members, .. } = &self.fleet
+            && matches!(members.config.backend, Backend::Dns(_) | Backend::File(_))
+        {
+            members.discovery.first().await;
+        }
     }
 
     /// Sends a request to an endpoint, and waits for the head of its response. The request's target is in origin form
@@ -139,18 +150,22 @@ impl Cluster {
     ///
     /// Why there is no response; of several endpoints, what happened at the last.
     pub async fn dispatch(&self, call: Call<'_>, mut request: Box<Request<Body>>) -> Result<Sent, Error> {
-        let members = match &self.fleet {
+        let (members, key) = match &self.fleet {
             Fleet::Echo(endpoint) => {
                 let response = Box::pin(echo::answer(&self.name, *request)).await?;
                 return Ok(Sent { response, endpoint: Arc::clone(endpoint) });
             }
-            Fleet::Endpoints(members) => members,
+            Fleet::Endpoints { members, key, .. } => (members, key.as_ref()),
         };
         let ticket = self.common.enter(call.sending.importance, call.events)?;
         message::settle_length(&mut request);
         let watch = Watch::over(request.body_mut());
         let terms = Terms { watch, ends: call.ends, deadline: call.deadline, events: call.events };
-        let pick = Pick::new(members.lane(call.worker), call.hint);
+        let (hint, cookie) = match key {
+            Some(key) => Key::settle(key, &request, call.hint),
+            None => (call.hint, None),
+        };
+        let pick = Pick::new(members.lane(call.worker), hint);
         let policy = Policy {
             retry: call.sending.retry.as_ref().or(self.common.sending.retry.as_ref()),
             hedge: call.sending.hedge.or(self.common.sending.hedge),
@@ -163,6 +178,13 @@ impl Cluster {
         let sent = sent.unwrap_or_else(|| {
             Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: call.hint.subset.to_vec() })
         });
+        let sent = match cookie {
+            Some(cookie) => sent.map(|mut sent| {
+                sent.response.headers_mut().append(SET_COOKIE, cookie);
+                sent
+            }),
+            None => sent,
+        };
         match ticket {
             None => sent,
             Some(ticket) => sent.map(|Sent { response, endpoint }| {

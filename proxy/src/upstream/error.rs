@@ -143,7 +143,7 @@ impl Error {
             Self::RequestBody(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestBody(BodyError::Idle(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::RequestBody(BodyError::Ended) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::RequestBody(BodyError::Sender(_)) => StatusCode::BAD_REQUEST,
+            Self::RequestBody(BodyError::Sender(_) | BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! HTTP/1.1 towards an endpoint: one request at a time on a connection, which is kept for the next.
 
+mod upgrade;
+
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
@@ -25,6 +27,7 @@ use super::proxy_header::Ends;
 use super::slot::{Failure, Flight, Life, Slot, Terms};
 use super::upload::{self, Watch};
 use super::wire::Wire;
+use crate::http::upgrade::Asked;
 use crate::http::{Body, BodyError};
 use crate::net::Offer;
 
@@ -197,6 +200,9 @@ pub(super) async fn exchange(
     let slot = &flight.slot;
     let (watch, limit) = (&terms.watch, slot.limits.response_timeout);
     message::for_http1(&mut request);
+    if request.extensions().get::<Asked>().is_some() {
+        return Box::pin(upgrade::exchange(flight, request, terms)).await;
+    }
     let at_hand = match fresh {
         Some(_) => None,
         None => slot.parked.lock().take(slot.limits.idle_timeout, terms.client(slot)),

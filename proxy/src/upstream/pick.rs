@@ -57,6 +57,11 @@ impl<'a> Pick<'a> {
 }
 
 impl Wanted<'_> {
+    /// The hash of the request's key, where the upstream's balancing asks for one.
+    pub(super) fn key(&self) -> Option<u64> {
+        self.hint.key
+    }
+
     /// Whether the request was given this endpoint before.
     pub(super) fn has_tried(&self, slot: &Slot) -> bool {
         self.tried.has(slot.endpoint.id)

@@ -17,7 +17,7 @@ use super::connect::{Connector, Trouble};
 use super::connections::{Place, Turn};
 use super::endpoint::Endpoint;
 use super::idle::Idle;
-use super::outcome::{End, Outcome};
+use super::outcome::{End, Judges, Outcome};
 use super::proxy_header::Ends;
 use super::trial::Trial;
 use super::upload::Watch;
@@ -41,6 +41,8 @@ pub(super) struct Slot {
     pub(super) address: Arc<str>,
     /// The endpoint's authority.
     pub(super) authority: Authority,
+    /// Who hears how tries end.
+    pub(super) judges: Judges,
     /// Requests that were begun, and the requests and bodies that failed.
     pub(super) counts: Counts,
     /// HTTP/1 connections not in use.
@@ -129,12 +131,14 @@ impl Slot {
         endpoint: Arc<Endpoint>,
         config: &config::Upstream,
         common: &Arc<Common>,
+        judges: Judges,
     ) -> Self {
         let sending = &config.sending;
         Self {
             upstream: Arc::clone(upstream),
             address: Arc::clone(&endpoint.address),
             authority: endpoint.authority.clone(),
+            judges,
             counts: Counts::default(),
             parked: Mutex::default(),
             links: http2::Links::default(),
@@ -164,6 +168,7 @@ impl Slot {
         if failed {
             self.counts.failures.fetch_add(1, Relaxed);
         }
+        self.judges.hear(outcome, &self.endpoint);
     }
 
     /// Sends a request and waits for the head of its response; whoever waits gives up after `limit`, where there is one.
@@ -277,6 +282,11 @@ impl Slot {
             return Err(self.bad_response("a change of protocol that was not asked for".to_owned()));
         }
         Ok(())
+    }
+
+    /// The error of a connection that is not there any more.
+    pub(super) fn closed(&self) -> Error {
+        self.bad_response("the connection was closed before it was used".to_owned())
     }
 
     fn bad_response(&self, reason: String) -> Error {

@@ -19,7 +19,7 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::config::{self, Backend, Balance, Endpoint, Protocol};
+use crate::config::{self, Backend, Balance, Endpoint, Policy, Protocol};
 use crate::http::{Body, BodyError};
 
 /// An upstream of these addresses.
@@ -28,10 +28,14 @@ fn config(addresses: &[SocketAddr]) -> config::Upstream {
         authority: address.to_string().parse().expect("an address is an authority"),
         socket: None,
         labels: BTreeMap::new(),
+        weight: 1,
+        priority: 0,
     };
     config::Upstream {
         backend: Backend::Endpoints(addresses.iter().map(endpoint).collect()),
-        balance: Balance::RoundRobin,
+        balance: Balance::default(),
+        health: None,
+        outliers: None,
         protocol: Protocol::Http1,
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(60),

@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
 
 use super::State;
 use super::cells::{BOUNDS, BUCKETS, Distribution};
+use super::series::EndpointCounts;
 
 /// The dialect of `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +155,10 @@ impl State {
         let mut handshakes = family(encoder, "gofe_tls_handshakes", Counter, "TLS handshakes, by result.")?;
         let results = self.handshakes.totals();
         results.into_iter().try_for_each(|(result, count)| handshakes.counter(&[("result", result)], count))?;
+        let mut tunnels = family(encoder, "gofe_tunnels", Counter, "Tunnels that have ended, by how they did.")?;
+        self.tunnels.totals().into_iter().try_for_each(|(end, count)| tunnels.counter(&[("end", end)], count))?;
+        let mut calls = family(encoder, "gofe_grpc_calls", Counter, "Calls of gRPC, by their status.")?;
+        self.calls.totals().into_iter().try_for_each(|(status, count)| calls.counter(&[("status", status)], count))?;
         let help = "Connections refused for their PROXY header, by reason.";
         let mut refused = family(encoder, "gofe_proxy_protocol_refused", Counter, help)?;
         let reasons = self.proxy_headers.totals();
@@ -209,9 +214,11 @@ impl State {
         }
         let help = "From the choice of an endpoint to the response's headers or the failure.";
         let mut durations = family(encoder, "gofe_upstream_duration_seconds", Histogram, help)?;
-        upstreams
-            .iter()
-            .try_for_each(|(name, upstream)| durations.histogram(&[("upstream", name.as_str())], &upstream.durations()))
+        upstreams.iter().try_for_each(|(name, upstream)| {
+            durations.histogram(&[("upstream", name.as_str())], &upstream.durations())
+        })?;
+        let counts: Vec<_> = upstreams.iter().map(|(name, upstream)| (name.as_str(), upstream.endpoints())).collect();
+        encode_endpoints(encoder, &counts)
     }
 
     fn encode_plugins(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -251,4 +258,30 @@ impl State {
         }
         Ok(())
     }
+}
+
+fn encode_endpoints(encoder: &mut DescriptorEncoder<'_>, upstreams: &[(&str, EndpointCounts)]) -> fmt::Result {
+    let mut states = family(encoder, "gofe_upstream_endpoints", Gauge, "Endpoints, by state.")?;
+    for (name, counts) in upstreams {
+        for (state, count) in &counts.states {
+            states.gauge(&[("upstream", name), ("state", state)], *count)?;
+        }
+    }
+    let mut ejections = family(encoder, "gofe_upstream_ejections", Counter, "Endpoints ejected, by cause.")?;
+    for (name, counts) in upstreams {
+        for (cause, count) in &counts.ejections {
+            ejections.counter(&[("upstream", name), ("cause", cause)], *count)?;
+        }
+    }
+    let mut checks = family(encoder, "gofe_upstream_health_checks", Counter, "Health checks, by result.")?;
+    for (name, counts) in upstreams.iter().filter(|(_, counts)| counts.good_checks + counts.bad_checks > 0) {
+        checks.counter(&[("upstream", name), ("result", "ok")], counts.good_checks)?;
+        checks.counter(&[("upstream", name), ("result", "failed")], counts.bad_checks)?;
+    }
+    let help = "Searches for endpoints that found none.";
+    let mut searches = family(encoder, "gofe_upstream_discovery_failures", Counter, help)?;
+    for (name, counts) in upstreams.iter().filter(|(_, counts)| counts.failed_searches > 0) {
+        searches.counter(&[("upstream", name)], counts.failed_searches)?;
+    }
+    Ok(())
 }

@@ -27,6 +27,8 @@ async fn an_unknown_name_is_a_bad_gateway() {
         socket: None,
         authority: "no-such-name.invalid:80".parse().unwrap(),
         labels: BTreeMap::new(),
+        weight: 1,
+        priority: 0,
     }]);
     let error = Cluster::new("users", &config, None, 1).send(0, get(), Hint::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.status().as_u16()), ("connect", 502));
@@ -103,7 +105,7 @@ async fn a_body_that_breaks_off_never_looks_whole() {
         let cluster = cluster(&[peer.address]);
         let sent = cluster.send(0, get(), Hint::default()).await.unwrap();
         assert!(matches!(text(sent).await, Err(BodyError::Sender(_))), "{response:?}");
-        assert_eq!(cluster.endpoints()[0].failures, 1);
+        assert_eq!(cluster.status().endpoints[0].failures, 1);
     }
 }
 
@@ -122,6 +124,6 @@ async fn a_client_body_that_fails_is_not_the_upstreams_fault() {
             assert!(matches!(error, Error::RequestBody(_)), "{protocol:?}: {error}");
             assert_eq!(error.status().as_u16(), status, "{protocol:?}: {error}");
         }
-        assert_eq!(cluster.endpoints()[0].failures, 0);
+        assert_eq!(cluster.status().endpoints[0].failures, 0);
     }
 }

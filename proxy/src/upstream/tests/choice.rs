@@ -25,6 +25,8 @@ fn labelled(peers: &[Peer], labels: &[&[(&str, &str)]]) -> Cluster {
         socket: None,
         authority: peer.address.to_string().parse().unwrap(),
         labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        weight: 1,
+        priority: 0,
     };
     let mut config = config(&[]);
     config.backend = Backend::Endpoints(peers.iter().zip(labels).map(endpoint).collect());
@@ -40,7 +42,7 @@ async fn endpoints_take_turns() {
     let peers = peers().await;
     let cluster = cluster(&peers.each_ref().map(|peer| peer.address));
     assert_eq!(answers(&cluster, 6, &[]).await, "abcabc");
-    let totals: Vec<_> = cluster.endpoints().iter().map(|endpoint| endpoint.total).collect();
+    let totals: Vec<_> = cluster.status().endpoints.iter().map(|endpoint| endpoint.total).collect();
     assert_eq!(totals, [2, 2, 2]);
 }
 
@@ -59,13 +61,13 @@ async fn workers_begin_at_different_endpoints() {
 async fn a_busy_endpoint_is_avoided_until_its_body_has_ended() {
     let peers = peers().await;
     let mut config = config(&[peers[0].address, peers[1].address]);
-    config.balance = Balance::LeastRequest;
+    config.balance.policy = Policy::LeastRequest;
     let cluster = Cluster::new("users", &config, None, 1);
     let held = cluster.send(0, get(), Hint::default()).await.unwrap();
-    let busy = if held.endpoint == cluster.endpoints()[0].address { "a" } else { "b" };
+    let busy = if held.endpoint == cluster.status().endpoints[0].address { "a" } else { "b" };
     assert!(!answers(&cluster, 20, &[]).await.contains(busy));
     assert_eq!(text(held).await.unwrap(), busy);
-    assert!(cluster.endpoints().iter().all(|endpoint| endpoint.in_flight == 0));
+    assert!(cluster.status().endpoints.iter().all(|endpoint| endpoint.in_flight == 0));
     assert!(answers(&cluster, 50, &[]).await.contains(busy));
 }
 
@@ -101,7 +103,7 @@ async fn an_endpoint_that_refuses_is_passed_over() {
     let [peer, ..] = peers().await;
     let cluster = cluster(&[nobody(), peer.address, nobody()]);
     assert_eq!(answers(&cluster, 6, &[]).await, "aaaaaa");
-    let failures: u64 = cluster.endpoints().iter().map(|endpoint| endpoint.failures).sum();
+    let failures: u64 = cluster.status().endpoints.iter().map(|endpoint| endpoint.failures).sum();
     assert!(failures > 0);
 }
 
@@ -110,7 +112,7 @@ async fn where_all_refuse_each_is_tried_once() {
     let cluster = cluster(&[nobody(), nobody(), nobody()]);
     let body = Frames::body(vec![data("unsent")]);
     cluster.send(0, request(Method::POST, body), Hint::default()).await.unwrap_err();
-    let totals: Vec<_> = cluster.endpoints().iter().map(|endpoint| endpoint.total).collect();
+    let totals: Vec<_> = cluster.status().endpoints.iter().map(|endpoint| endpoint.total).collect();
     assert_eq!(totals, [1, 1, 1]);
 }
 
@@ -122,6 +124,8 @@ async fn names_are_looked_up() {
         socket: None,
         authority: format!("localhost:{}", peer.address.port()).parse().unwrap(),
         labels: BTreeMap::new(),
+        weight: 1,
+        priority: 0,
     }]);
     let cluster = Cluster::new("users", &config, None, 1);
     assert_eq!(answers(&cluster, 2, &[]).await, "aa");
