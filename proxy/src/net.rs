@@ -1,5 +1,6 @@
 //! Sockets, and TLS on them.
 
+pub mod acme;
 mod batched;
 mod listen;
 mod proxy_header;
@@ -12,4 +13,4 @@ pub use listen::{Bound, Listening, SocketFile, bind, set_mode};
 pub use proxy_header::{ProxyHeaderError, read_proxy_header};
 pub use socket::{Acceptor, Connection};
 pub use stream::Stream;
-pub use tls::{ClientTls, Finding, HandshakeError, Offer, Secured, Tls};
+pub use tls::{ClientTls, Finding, HandshakeError, HelloError, Offer, Secured, Tls, read_hello};

@@ -95,6 +95,7 @@ impl Reloader {
         let mut history = History::default();
         history.served(current.generation, first, Trigger::Start, began.elapsed());
         resources.metrics.serving(current.generation);
+        resources.acme.follow(current.config());
         Self {
             path,
             resources,
@@ -209,6 +210,7 @@ impl Reloader {
         let generation = snapshot.generation;
         drop(self.live.publish(snapshot));
         listeners.change(bound);
+        self.resources.acme.follow(self.live.current().config());
         self.resources.outputs.reopen();
         let took = began.elapsed();
         self.resources.metrics.reload_ok(generation, took);

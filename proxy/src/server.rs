@@ -1,12 +1,17 @@
 //! The request path: accepts clients, takes each request through its route's chain to its upstream, and answers.
 
 mod admit;
+mod clients;
 mod connection;
+mod fallback;
 mod flight;
 mod grpc;
 mod meter;
+mod mirror;
+mod passage;
 mod request;
 mod rescue;
+mod treatment;
 mod tunnel;
 mod upgrade;
 mod watch;

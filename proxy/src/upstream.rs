@@ -31,6 +31,7 @@ mod outcome;
 mod outlier;
 mod pick;
 mod proxy_header;
+mod raw;
 mod replay;
 mod slot;
 mod status;
@@ -46,7 +47,7 @@ mod wire;
 mod tests;
 
 pub use breaker::State as BreakerState;
-pub use cluster::{Call, Cluster, Sent};
+pub use cluster::{Call, Cluster, Connected, Sent};
 pub use common::Events;
 pub use counts::EndpointEvents;
 pub use discovery::Report;

@@ -4,7 +4,9 @@
 
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 
+mod acme;
 mod admin;
+mod attack;
 mod balance;
 mod bodies;
 mod cli;
@@ -16,10 +18,13 @@ mod guests;
 mod harness;
 mod hostile;
 mod plugins;
+mod proxy_wasm;
 mod resilience;
+mod routes;
 mod send;
 mod smoke;
 mod swap;
+mod tcp;
 mod tls;
 mod traffic;
 mod upgrades;

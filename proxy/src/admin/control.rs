@@ -26,6 +26,9 @@ pub trait Control: Send + Sync + 'static {
     /// The upstreams of the configuration that serves.
     fn upstreams(&self) -> Vec<UpstreamView>;
 
+    /// The certificates that gofe gets by itself.
+    fn certificates(&self) -> Vec<CertificateView>;
+
     /// The configurations that were loaded or refused, the newest first.
     fn history(&self) -> Vec<HistoryView>;
 
@@ -117,6 +120,25 @@ pub struct UpstreamView {
     pub discovery: Option<DiscoveryView>,
     /// Its servers; none for a built-in one.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// A certificate that gofe gets by itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct CertificateView {
+    /// The names that it is for.
+    pub names: Vec<String>,
+    /// The directory of the authority.
+    pub directory: String,
+    /// Whether there is one.
+    pub issued: bool,
+    /// Until when it holds.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub not_after: Option<SystemTime>,
+    /// When the next order begins; absent while one is under way.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub next_order: Option<SystemTime>,
+    /// Why the last order failed; absent where it did not.
+    pub error: Option<String>,
 }
 
 /// How the last search for endpoints went.

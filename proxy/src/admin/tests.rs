@@ -71,6 +71,10 @@ impl Control for Fake {
         vec![view("key", PluginState::Active), view("tenant", failed)]
     }
 
+    fn certificates(&self) -> Vec<CertificateView> {
+        Vec::new()
+    }
+
     fn upstreams(&self) -> Vec<UpstreamView> {
         let endpoint = EndpointView {
             address: "127.0.0.1:9000".to_owned(),

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{
-    self, ChangeError, Changed, ConfigView, DiscoveryView, EndpointView, HistoryView, PluginView, UpstreamView,
+    self, CertificateView, ChangeError, Changed, ConfigView, DiscoveryView, EndpointView, HistoryView, PluginView,
+    UpstreamView,
 };
 use crate::chain::Filter;
 use crate::config::{PluginSource, Protocol};
@@ -133,6 +134,18 @@ impl admin::Control for Control {
             })
         };
         snapshot.config().upstreams.iter().filter_map(view).collect()
+    }
+
+    fn certificates(&self) -> Vec<CertificateView> {
+        let view = |(config, status): (crate::config::Acme, crate::net::acme::Status)| CertificateView {
+            names: config.names,
+            directory: config.directory,
+            issued: status.not_after.is_some(),
+            not_after: status.not_after,
+            next_order: status.next_order,
+            error: status.error,
+        };
+        self.reloader.resources().acme.statuses().into_iter().map(view).collect()
     }
 
     fn history(&self) -> Vec<HistoryView> {

@@ -1,5 +1,7 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
+mod acme;
+mod actions;
 mod balance;
 mod discovery;
 mod listeners;
@@ -11,7 +13,10 @@ mod protocols;
 mod routes;
 mod send;
 mod shadowed;
+mod tcp;
+mod treatment;
 mod upstreams;
+mod vm;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -28,6 +33,7 @@ use super::written::{As, Size, Time};
 use super::{MAX_PROBLEMS, nearest};
 
 const MILLISECOND: Time = Time(Duration::from_millis(1));
+const MINUTE: Time = Time(Duration::from_secs(60));
 const HOUR: Time = Time(Duration::from_secs(3600));
 const DAY: Time = Time(Duration::from_secs(24 * 3600));
 
@@ -49,8 +55,11 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
         upstreams: check.upstreams(&raw.upstreams),
     };
     check.addresses(&config);
+    check.subsets(&config);
+    check.challenges(&config);
     check.contradictions(&config.routes, &config.upstreams);
     check.listener_names(&raw.listeners);
+    check.policies(raw);
     check.unused(&config);
     config
 }
@@ -176,11 +185,21 @@ impl Check<'_> {
     fn limits(&mut self, raw: &RawClientLimits) -> ClientLimits {
         ClientLimits {
             connections: self.count("/limits/connections", raw.connections, 10_000, 1, 10_000_000),
+            connections_per_client: self.count(
+                "/limits/connections-per-client",
+                raw.connections_per_client,
+                1000,
+                1,
+                10_000_000,
+            ),
+            handshakes: self.count("/limits/handshakes", raw.handshakes, 1000, 1, 10_000_000),
             header_size: self.size("/limits/header-size", raw.header_size.as_ref(), 64 << 10, 8 << 10, 1 << 20)
                 as usize,
             header_count: self.count("/limits/header-count", raw.header_count, 100, 1, 10_000),
             body_size: self.size("/limits/body-size", raw.body_size.as_ref(), 100 << 20, 0, 1 << 40),
             streams: self.count("/limits/streams", raw.streams, 100, 1, 10_000) as u32,
+            resets: self.count("/limits/resets", raw.resets, 100, 1, 1_000_000) as u32,
+            body_rate: self.size("/limits/body-rate", raw.body_rate.as_ref(), 240, 0, 1 << 30),
         }
     }
 
@@ -189,6 +208,7 @@ impl Check<'_> {
         ClientTimeouts {
             header_read: self.time("/timeouts/header-read", raw.header_read.as_ref(), seconds(10), MILLISECOND, HOUR),
             idle: self.time("/timeouts/idle", raw.idle.as_ref(), seconds(60), MILLISECOND, DAY),
+            body_grace: self.time("/timeouts/body-grace", raw.body_grace.as_ref(), seconds(10), MILLISECOND, HOUR),
             drain: self.time("/timeouts/drain", raw.drain.as_ref(), seconds(30), Time(Duration::ZERO), DAY),
         }
     }

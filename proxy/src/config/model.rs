@@ -4,20 +4,24 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod acme;
 mod balance;
 mod listener;
 mod matching;
 mod send;
+mod tcp;
 mod tls;
+mod treatment;
+mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::uri::Authority;
 
+pub use acme::{Acme, Challenge};
 pub(super) use balance::as_subset;
 pub use balance::{
     Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
@@ -29,7 +33,13 @@ pub use send::{
     Adaptive, Breaker, Condition, Hedge, Importance, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits,
     Sending, UpstreamTls, VerifyServer, Window,
 };
+pub use tcp::Tcp;
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
+pub use treatment::{
+    Choice, Edits, FallbackAnswer, Fault, FieldValue, Fixed, Mirror, Part, PathRewrite, Rewrite, RouteFallback,
+    RouteRedirect, Share, Split, Sticky, Text, Treatment, Variable,
+};
+pub use vm::Vm;
 
 /// A whole configuration file, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +93,10 @@ pub enum Secret {
 pub struct ClientLimits {
     /// Connections open at a time. Default 10,000.
     pub connections: usize,
+    /// Connections open at a time of one client: an IPv4 address, or an IPv6 network of 64 bits. Default 1,000.
+    pub connections_per_client: usize,
+    /// TLS handshakes in progress at a time. Default 1,000.
+    pub handshakes: usize,
     /// Bytes of a request's line and header section. Default 64 KiB; at least 8 KiB.
     pub header_size: usize,
     /// Header fields in a request. Default 100.
@@ -91,6 +105,10 @@ pub struct ClientLimits {
     pub body_size: u64,
     /// HTTP/2 streams open at a time on a connection. Default 100.
     pub streams: u32,
+    /// Requests that a client may break off on an HTTP/2 connection, where these are most of all. Default 100.
+    pub resets: u32,
+    /// Bytes a second with which a request's body must come, 0 for any. Default 240.
+    pub body_rate: u64,
 }
 
 /// Timeouts towards clients.
@@ -100,6 +118,8 @@ pub struct ClientTimeouts {
     pub header_read: Duration,
     /// A connection without a request, and a body that does not move. Default 60 s.
     pub idle: Duration,
+    /// How long a request's body may keep gofe waiting before `body_rate` counts. Default 10 s.
+    pub body_grace: Duration,
     /// From SIGTERM until connections are cut. Default 30 s.
     pub drain: Duration,
 }
@@ -139,6 +159,8 @@ pub struct Plugin {
     pub limits: PluginLimits,
     /// What the plugin may do beyond its request.
     pub allow: Allow,
+    /// The VM of a proxy-wasm plugin, where the file says something of it.
+    pub vm: Option<Vm>,
     /// The plugin's own configuration; null where there is none.
     pub config: serde_json::Value,
 }
@@ -244,6 +266,8 @@ pub struct Route {
     pub chain: Option<String>,
     /// What answers.
     pub action: Action,
+    /// What happens to requests and responses on their way.
+    pub treatment: Treatment,
     /// From the request's headers to the end of the response's headers. Default 60 s.
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
@@ -261,13 +285,12 @@ pub struct Route {
 pub enum Action {
     /// The upstream of this name.
     Upstream(String),
+    /// One of several upstreams.
+    Split(Split),
     /// A fixed answer.
-    Respond {
-        /// The status.
-        status: StatusCode,
-        /// The body.
-        body: String,
-    },
+    Respond(Fixed),
+    /// A redirect.
+    Redirect(RouteRedirect),
 }
 
 /// A set of endpoints that serve the same.

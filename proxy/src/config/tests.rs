@@ -85,11 +85,21 @@ fn every_key_has_its_effect() {
     assert_eq!(config.listeners[1].address.to_string(), "[::1]:8080");
     let admin = config.admin.expect("the admin API");
     assert_eq!((admin.address.port(), admin.token), (9901, Some(Secret::Env("ADMIN_TOKEN".into()))));
-    let limits =
-        ClientLimits { connections: 1000, header_size: 16 << 10, header_count: 50, body_size: 1 << 30, streams: 10 };
+    let limits = ClientLimits {
+        connections: 1000,
+        connections_per_client: 20,
+        handshakes: 30,
+        header_size: 16 << 10,
+        header_count: 50,
+        body_size: 1 << 30,
+        streams: 10,
+        resets: 40,
+        body_rate: 1 << 10,
+    };
     assert_eq!(config.limits, limits);
     let (header_read, idle, drain) = (Duration::from_secs(5), Duration::from_secs(60), Duration::ZERO);
-    assert_eq!(config.timeouts, ClientTimeouts { header_read, idle, drain });
+    let body_grace = Duration::from_secs(2);
+    assert_eq!(config.timeouts, ClientTimeouts { header_read, idle, body_grace, drain });
     assert_eq!(config.log, Log { filter: "gofe=debug".into(), format: LogFormat::Json });
     assert_eq!(config.secrets["signing"], Secret::File("secrets/signing".into()));
 
@@ -111,7 +121,7 @@ fn every_key_has_its_effect() {
 #[test]
 fn listeners_have_their_effect() {
     let config = loaded(&golden("complete.yaml")).config;
-    let [plain, redirect, secure, old, edge] = &config.listeners[..] else { panic!("five listeners") };
+    let [plain, redirect, secure, old, passed, edge] = &config.listeners[..] else { panic!("six listeners") };
     assert_eq!((&plain.tls, &plain.redirect, &plain.hsts), (&None, &None, &None));
     let status = http::StatusCode::MOVED_PERMANENTLY;
     assert_eq!(redirect.redirect, Some(Redirect { port: 8443, status }));
@@ -132,7 +142,21 @@ fn listeners_have_their_effect() {
     assert_eq!(old.hsts, Some(Hsts { max_age: 365 * day, include_subdomains: false, preload: false }));
     let tls = old.tls.as_ref().expect("TLS");
     assert_eq!((tls.minimum_version, &tls.alpn[..]), (TlsVersion::Tls12, &[Alpn::Http2, Alpn::Http11][..]));
+    let acme = Acme {
+        directory: "https://ca.internal:14000/dir".into(),
+        contact: vec!["mailto:ops@example.com".into()],
+        names: vec!["example.com".into(), "www.example.com".into()],
+        authority: Some("tls/ca.pem".into()),
+        storage: "acme".into(),
+        challenge: Challenge::Http01,
+        timeout: Duration::from_secs(30),
+    };
+    assert_eq!(tls.acme, Some(acme));
     assert_eq!((tls.handshake_timeout, &old.redirect), (Duration::from_secs(10), &None));
+    let names = [HostPattern::Exact("a.test".into()), HostPattern::Suffix("test".into())];
+    let names = names.map(|name| (name, "users".to_owned())).to_vec();
+    let tcp = Tcp { upstream: Some("users".into()), names, idle_timeout: Duration::from_secs(3600) };
+    assert_eq!((&passed.tcp, &plain.tcp), (&Some(tcp), &None));
     assert_eq!((edge.name.as_deref(), edge.address.to_string()), (Some("edge"), "unix:run/edge.sock".into()));
     assert_eq!((edge.mode, plain.mode), (0o600, 0o660));
     let networks = |texts: &[&str]| Networks(texts.iter().map(|text| text.parse().unwrap()).collect());
@@ -173,9 +197,11 @@ fn routes_and_upstreams_have_their_effect() {
     assert_eq!(api.matches.server_names, [HostPattern::Suffix("example.com".into())]);
     assert_eq!([&*template.name, &*regex.name], ["/users/{id}/{rest...}", "/users/[0-9]+"]);
     assert_eq!((api.timeout, api.body_size), (Duration::from_secs(1), Some(10 << 20)));
-    assert_eq!(exact.action, Action::Respond { status: http::StatusCode::NOT_FOUND, body: "nothing here".into() });
+    let Action::Respond(fixed) = &exact.action else { panic!("a fixed answer") };
+    assert_eq!((fixed.status, &*fixed.body), (http::StatusCode::NOT_FOUND, "nothing here"));
     assert_eq!((rest.timeout, rest.body_size), (Duration::from_secs(60), None));
 
+    treatment_has_its_effect(api, template, regex);
     let users = &config.upstreams["users"];
     let Backend::Endpoints(endpoints) = &users.backend else { panic!("endpoints") };
     assert_eq!(endpoints[1].authority, "users.internal:9000");
@@ -184,6 +210,31 @@ fn routes_and_upstreams_have_their_effect() {
     assert_eq!((users.connect_timeout, users.idle_timeout), (Duration::from_secs(1), Duration::from_secs(30)));
     assert_eq!(users.idle_connections, 16);
     assert_eq!(config.upstreams["echo"].backend, Backend::Echo);
+}
+
+fn treatment_has_its_effect(api: &Route, template: &Route, regex: &Route) {
+    let treatment = &api.treatment;
+    assert_eq!(treatment.rewrite.path, Some(PathRewrite::Prefix("/v2".into())));
+    assert!(treatment.rewrite.host.is_some() && treatment.request_headers.has_variables());
+    assert!(!treatment.response_headers.has_variables() && treatment.response_headers.add.len() == 1);
+    assert_eq!(treatment.active_requests, Some(50));
+    let fault = treatment.fault.as_ref().expect("a fault");
+    assert_eq!(fault.delay, Some((Duration::from_secs(2), Share(5_000))));
+    assert_eq!(fault.abort, Some((http::StatusCode::SERVICE_UNAVAILABLE, Share(10_000))));
+    assert_eq!(fault.headers.len(), 1);
+    let mirror = treatment.mirror.as_ref().expect("a mirror");
+    assert_eq!((mirror.share, mirror.body_size, mirror.active_requests), (Share(100_000), 1 << 10, 5));
+    let fallback = treatment.fallback.as_ref().expect("a fallback");
+    assert_eq!(fallback.statuses, [500, 503]);
+    assert!(matches!(&fallback.answer, FallbackAnswer::Fixed(fixed) if fixed.headers["retry-after"] == "5"));
+    let Action::Split(split) = &template.action else { panic!("several upstreams") };
+    assert_eq!(split.sticky, Some(Sticky::Cookie("release".into())));
+    assert_eq!((split.choices[0].weight, &split.choices[0].subset[..]), (90, &[("version".into(), "v2".into())][..]));
+    let Action::Redirect(redirect) = &regex.action else { panic!("a redirect") };
+    assert_eq!(
+        (redirect.status, redirect.scheme, redirect.port),
+        (http::StatusCode::MOVED_PERMANENTLY, Some("https"), Some(8443))
+    );
 }
 
 #[test]
@@ -361,10 +412,11 @@ fn the_example_of_the_reference_is_right() {
 fn the_reference_has_every_key() {
     let map = "{ qqqqqqqq: 1 }";
     let text = format!(
-        "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
-         {{ tls: {{ certificates: [{map}], client-certificates: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
+        "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tcp: {map} }}, {{ tcp: {{ server-names: [{map}] }} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
+         {{ tls: {{ certificates: [{map}], client-certificates: {map}, acme: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
-         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
+         routes: [{map}, {{ match: {map}, respond: {map}, redirect: {map}, rewrite: {map}, request-headers: {map}, upstreams: [{map}], sticky: {map}, \
+         fault: {map}, mirror: {map}, fallback: {map} }}, {{ fault: {{ delay: {map}, abort: {map} }}, match: {{ path: {map}, headers: {{ a: {map} }} }} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
          c: {{ tls: {map}, retry: {map}, retry-budget: {map}, hedge: {map}, circuit-breaker: {map}, limits: {map}, \
          adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }}, \
          e: {{ balance: {map}, discovery: {map}, health: {map}, outlier-detection: {map} }}, \
@@ -381,5 +433,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 43, "a structure is not in this test");
+    assert_eq!(count, 58, "a structure is not in this test");
 }

@@ -23,6 +23,12 @@ pub(super) enum Refusal {
     /// `CONNECT` asks for a tunnel.
     #[error("CONNECT is not served")]
     Connect,
+    /// A field that HTTP/1 could not carry as it stands.
+    #[error("a field's value begins or ends with a blank")]
+    Field,
+    /// More fields than `limits.header-count`.
+    #[error("the request has too many fields")]
+    TooManyFields,
     /// The path has `.` or `..` segments or the like, plain or encoded: an upstream may read it as another path than the
     /// one that the route was chosen by.
     #[error("the path can be read in two ways")]
@@ -53,6 +59,12 @@ pub(super) enum Trouble {
     /// The route's time is over.
     #[error("no response within the route's timeout of {0:?}")]
     Timeout(Duration),
+    /// The route has as many requests in flight as it may.
+    #[error("the route has as many requests in flight as it may")]
+    Busy,
+    /// The route makes errors on purpose.
+    #[error("an error that the route makes on purpose")]
+    Injected(StatusCode),
     /// A plugin chose an upstream that the configuration no longer has.
     #[error("there is no upstream `{0}`")]
     NoUpstream(String),
@@ -65,12 +77,15 @@ impl Trouble {
             Self::Refused(Refusal::Host) => "bad-host",
             Self::Refused(Refusal::Target) => "bad-target",
             Self::Refused(Refusal::Connect) => "connect-refused",
+            Self::Refused(Refusal::Field) => "bad-header",
+            Self::Refused(Refusal::TooManyFields) => "too-many-headers",
             Self::Refused(Refusal::AmbiguousPath) => "ambiguous-path",
             Self::Refused(Refusal::Upgrade) => "upgrade-refused",
             Self::NoRoute => "no-route",
             Self::Body(error) | Self::Upstream(upstream::Error::RequestBody(error)) => match error {
                 BodyError::TooLarge(_) => "body-too-large",
                 BodyError::Idle(_) => "body-timeout",
+                BodyError::Slow(_) => "body-too-slow",
                 BodyError::Sender(_) | BodyError::Broken(_) => "client-broke-off",
                 BodyError::Ended => "plugin-error",
             },
@@ -88,31 +103,35 @@ impl Trouble {
             },
             Self::Timeout(_) => "upstream-timeout",
             Self::NoUpstream(_) => "no-endpoint",
+            Self::Busy => "route-busy",
+            Self::Injected(_) => "fault-injected",
         }
     }
 
     fn status(&self) -> StatusCode {
         match self {
             Self::Refused(Refusal::Connect) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Refused(Refusal::TooManyFields) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             // RFC 9220, section 3.
             Self::Refused(Refusal::Upgrade) => StatusCode::NOT_IMPLEMENTED,
             Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Body(error) => match error {
                 BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-                BodyError::Idle(_) => StatusCode::REQUEST_TIMEOUT,
+                BodyError::Idle(_) | BodyError::Slow(_) => StatusCode::REQUEST_TIMEOUT,
                 BodyError::Sender(_) | BodyError::Broken(_) => StatusCode::BAD_REQUEST,
                 BodyError::Ended => StatusCode::INTERNAL_SERVER_ERROR,
             },
             Self::ResponseBody(_) => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => error.status(),
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::NoUpstream(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoUpstream(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Injected(status) => *status,
         }
     }
 
     /// Whether the connection's framing is in doubt, so that nothing more may be read from it.
-    fn closes(&self) -> bool {
+    pub(super) fn closes(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Body(_) | Self::Upstream(upstream::Error::RequestBody(_)))
     }
 }
@@ -124,6 +143,7 @@ pub(super) fn rescue(trouble: &Trouble, version: Version, route: &str) -> Reply 
         Trouble::Upstream(upstream::Error::RequestBody(_))
         | Trouble::Refused(_)
         | Trouble::NoRoute
+        | Trouble::Injected(_)
         | Trouble::Body(_) => {
             debug!(route, reason, "{trouble}");
         }

@@ -22,6 +22,7 @@ use super::upload::Watch;
 use super::{Ends, Error, echo, message};
 use crate::config::{self, Backend, HashKey, Protocol};
 use crate::http::Body;
+use crate::http::upgrade::Duplex;
 use crate::net::ClientTls;
 
 /// A set of endpoints, with the connections to them. It is shared by all workers and outlives a reload that does
@@ -63,6 +64,17 @@ pub struct Call<'a> {
     pub sending: &'a config::RouteSending,
     /// Where events are counted.
     pub events: Events<'a>,
+}
+
+/// How long a connection for bytes may be sought, over all endpoints.
+const CONNECT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A connection to an endpoint, for bytes that are no HTTP.
+pub struct Connected {
+    /// The connection; it counts as in flight until it is dropped.
+    pub stream: Box<dyn Duplex>,
+    /// The endpoint's authority.
+    pub endpoint: Arc<str>,
 }
 
 impl Cluster {
@@ -192,6 +204,28 @@ impl Cluster {
                 Sent { response: response.map(|body| Held::over(body, ticket)), endpoint }
             }),
         }
+    }
+
+    /// Connects to an endpoint, chosen as for a request, for bytes that are no HTTP. An endpoint to which no connection can
+    /// be made is passed over for the next.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection; of several endpoints, what happened at the last.
+    pub async fn connect(&self, hint: Hint<'_>, ends: Ends, events: Events<'_>) -> Result<Connected, Error> {
+        let watch = Watch::over(&mut Body::Empty);
+        let deadline = Instant::now() + CONNECT;
+        let terms = Terms { watch, ends: Some(ends), deadline, events };
+        let mut last = Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: hint.subset.to_vec() };
+        let Fleet::Endpoints { members, .. } = &self.fleet else { return Err(last) };
+        let mut pick = Pick::new(members.lane(events.worker), hint);
+        while let Some(slot) = pick.next() {
+            match slot.open(&terms).await {
+                Ok(stream) => return Ok(Connected { stream, endpoint: Arc::clone(&slot.address) }),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// A request of which nothing else is said.

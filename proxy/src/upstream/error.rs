@@ -141,7 +141,7 @@ impl Error {
             }
             Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestBody(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RequestBody(BodyError::Idle(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::RequestBody(BodyError::Idle(_) | BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::RequestBody(BodyError::Ended) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RequestBody(BodyError::Sender(_) | BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
         }

@@ -347,7 +347,7 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    fn begin(slot: &Arc<Slot>) -> Self {
+    pub(super) fn begin(slot: &Arc<Slot>) -> Self {
         slot.counts.in_flight.fetch_add(1, Relaxed);
         slot.counts.total.fetch_add(1, Relaxed);
         Self { slot: Arc::clone(slot) }

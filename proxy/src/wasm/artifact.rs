@@ -132,7 +132,6 @@ impl Artifact {
     }
 
     /// The compiled core module, for the ABIs that are core modules.
-    #[expect(dead_code, reason = "the ABIs of core modules use it")]
     pub(super) fn module(&self) -> Result<&Module, LoadError> {
         match &self.code {
             Code::Module(module) => Ok(module),

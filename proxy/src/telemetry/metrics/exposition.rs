@@ -146,9 +146,19 @@ impl State {
         family(encoder, "gofe_connections_active", Gauge, "Client connections that are open.")?
             .gauge(&[], opened.saturating_sub(closed))?;
         family(encoder, "gofe_connections", Counter, "Client connections that were accepted.")?.counter(&[], opened)?;
-        let refused = self.proxy.sum(|cell| cell.refused.get());
-        family(encoder, "gofe_connections_refused", Counter, "Client connections over the limit.")?
-            .counter(&[], refused)?;
+        let help = "Client connections over a limit, by which.";
+        let mut refused = family(encoder, "gofe_connections_refused", Counter, help)?;
+        self.refused.totals().into_iter().try_for_each(|(limit, count)| refused.counter(&[("limit", limit)], count))?;
+        let help = "Connections whose bytes were passed on, by how they ended.";
+        let mut passed = family(encoder, "gofe_tcp_connections", Counter, help)?;
+        self.passed.totals().into_iter().try_for_each(|(end, count)| passed.counter(&[("end", end)], count))?;
+        let mut orders = family(encoder, "gofe_acme_orders", Counter, "Orders of certificates by ACME, by result.")?;
+        let results = self.acme_orders.totals();
+        results.into_iter().try_for_each(|(result, count)| orders.counter(&[("result", result)], count))?;
+        let help = "HTTP/2 connections closed for what their clients did, by reason.";
+        let mut closed = family(encoder, "gofe_http2_closed", Counter, help)?;
+        let reasons = self.http2_closed.totals();
+        reasons.into_iter().try_for_each(|(reason, count)| closed.counter(&[("reason", reason)], count))?;
         let redirected = self.proxy.sum(|cell| cell.redirected.get());
         family(encoder, "gofe_redirects", Counter, "Requests that a listener sent on to HTTPS.")?
             .counter(&[], redirected)?;
