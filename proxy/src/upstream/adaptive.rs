@@ -1,6 +1,6 @@
 //! A limit on requests that follows how fast an upstream answers: the gradient of Netflix's `concurrency-limits`.
 //!
-//! While answers take as long as they do on average over a long time, the limit grows; when they become slower, requests
+//! While answers take as long as they do when there are few requests, the limit grows; when they become slower, requests
 //! wait somewhere, and the limit shrinks by how much slower they are.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -13,8 +13,9 @@ use crate::config::{Adaptive, Importance};
 const STRETCH: u64 = 100;
 /// How many there must be.
 const ANSWERS: u32 = 10;
-/// How many stretches the long average is over.
-const LONG: f64 = 600.0;
+/// How much of a faster and of a slower answer is taken into what an answer takes without a crowd.
+const FASTER: f64 = 0.1;
+const SLOWER: f64 = 0.02;
 /// How much of a change is taken over at once.
 const SMOOTHING: f64 = 0.2;
 
@@ -41,27 +42,32 @@ struct Stretch {
 pub(super) struct Gradient {
     config: Adaptive,
     limit: f64,
-    long: f64,
+    /// What an answer takes while no request waits for another.
+    alone: f64,
 }
 
 impl Gradient {
     pub(super) fn new(config: &Adaptive) -> Self {
         let limit = f64::from(config.minimum.max(20).min(config.maximum));
-        Self { config: config.clone(), limit, long: 0.0 }
+        Self { config: config.clone(), limit, alone: 0.0 }
     }
 
     /// The limit after a stretch in which answers took `micros` on average.
     pub(super) fn update(&mut self, micros: f64, most_in_flight: u32) -> u32 {
-        self.long = if self.long == 0.0 { micros } else { self.long + (micros - self.long) / LONG };
-        // After a long time of slowness the average is no measure of what can be.
-        if self.long > 2.0 * micros {
-            self.long *= 0.95;
+        let few = f64::from(most_in_flight) < self.limit / 2.0;
+        if self.alone == 0.0 {
+            self.alone = micros;
+        } else if micros < self.alone {
+            self.alone += (micros - self.alone) * FASTER;
+        } else if few || self.limit <= f64::from(self.config.minimum) {
+            // Where there are many, they are why it is slower.
+            self.alone += (micros - self.alone) * SLOWER;
         }
         // Who has few requests learns nothing of how many there could be.
-        if f64::from(most_in_flight) < self.limit / 2.0 {
+        if few {
             return self.whole();
         }
-        let tolerated = self.long * (1.0 + f64::from(self.config.tolerance) / 100.0);
+        let tolerated = self.alone * (1.0 + f64::from(self.config.tolerance) / 100.0);
         let gradient = (tolerated / micros.max(1.0)).clamp(0.5, 1.0);
         let wanted = self.limit * gradient + self.limit.sqrt();
         let (low, high) = (f64::from(self.config.minimum), f64::from(self.config.maximum));

@@ -177,7 +177,7 @@ impl Check<'_> {
             (false, true) => self.key_error(&key("slow-call"), "`slow-call` has no effect without `slow-call-rate`"),
             _ => {}
         }
-        let rates = raw.failure_rate.is_some() || raw.slow_call_rate.is_some();
+        let rates = self.written(&key("failure-rate")) || self.written(&key("slow-call-rate"));
         for name in ["window", "minimum-calls"].iter().filter(|_| !rates) {
             if self.written(&key(name)) {
                 let message = format!("`{name}` has no effect without `failure-rate` or `slow-call-rate`");

@@ -202,7 +202,7 @@ pub struct Adaptive {
     pub minimum: u32,
     /// The limit is never above this.
     pub maximum: u32,
-    /// By how many percent an answer may be slower than the upstream is over a long time.
+    /// By how many percent an answer may be slower than when there are few requests.
     pub tolerance: u32,
 }
 
