@@ -4,6 +4,7 @@ mod admit;
 mod connection;
 mod flight;
 mod grpc;
+mod http3;
 mod meter;
 mod request;
 mod rescue;

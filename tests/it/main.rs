@@ -14,6 +14,7 @@ mod grpc;
 mod guests;
 mod harness;
 mod hostile;
+mod http3;
 mod plugins;
 mod smoke;
 mod swap;

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the developer's commands of gofe. CI calls `cargo xtask test` and nothing else.
 
 mod bench;
+mod conformance;
 mod docs;
 mod guests;
 mod lint;
@@ -63,6 +64,11 @@ enum Task {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Run the suites of others against gofe, or one of them.
+    Conformance {
+        /// Only this suite.
+        suite: Option<conformance::Suite>,
+    },
     /// Install what the other commands use: WASM targets, clippy, rustfmt, curl, valgrind, cargo-deny.
     Setup,
 }
@@ -100,6 +106,7 @@ fn run(cli: Cli) -> Result<()> {
         Task::Certificates => docs::certificates(&workspace),
         Task::CheckDocs => docs::check(&workspace),
         Task::Bench { what } => bench::run(&workspace, &what),
+        Task::Conformance { suite } => conformance::run(&workspace, suite),
         Task::Setup => setup::all(&workspace),
     }
 }

@@ -1,5 +1,6 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
+mod http3;
 mod listeners;
 mod matches;
 mod names;

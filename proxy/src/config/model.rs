@@ -16,7 +16,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::uri::Authority;
 
-pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
+pub use listener::{Address, ClientHeader, Http3, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
