@@ -65,7 +65,7 @@ async fn a_request_goes_the_way_of_all_others() {
 }
 
 #[tokio::test]
-async fn bodies_and_trailers_go_both_ways() {
+async fn bodies_go_both_ways() {
     let upstream = mirror();
     let gofe = start(&to(upstream.address));
     let mut client = Quic::connect(gofe.address, gofe.folder()).await;
@@ -75,6 +75,13 @@ async fn bodies_and_trailers_go_both_ways() {
     let post = request("POST", "/").header("content-length", whole.len()).body(()).unwrap();
     let (head, body, _) = client.send(post, whole.clone()).await;
     assert_eq!((&head.headers()["x-chunked"], body == whole), (&"false".parse().unwrap(), true));
+}
+
+#[tokio::test]
+async fn a_chunk_passes_before_the_next_is_written_and_trailers_follow_the_last() {
+    let upstream = mirror();
+    let gofe = start(&to(upstream.address).replace("{ endpoints", "{ protocol: http2, endpoints"));
+    let mut client = Quic::connect(gofe.address, gofe.folder()).await;
     // Chunk by chunk: the next is written when the last has come back.
     let mut sent = client.begin(request("POST", "/").body(()).unwrap()).await;
     sent.0.send_data(Bytes::from_static(b"first")).await.unwrap();
