@@ -25,8 +25,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 pub use self::control::{
-    Change, ChangeError, Changed, ConfigView, Control, EndpointView, HistoryView, PluginState, PluginView, Trigger,
-    UpstreamView,
+    CertificateView, Change, ChangeError, Changed, ConfigView, Control, DiscoveryView, EndpointView, HistoryView,
+    PluginState, PluginView, Trigger, UpstreamView,
 };
 use self::endpoint::Api;
 use self::guard::Guard;

@@ -12,14 +12,16 @@ use tracing::{error, info, warn};
 
 use crate::admin;
 use crate::config::{Diagnostics, Loaded};
+use crate::net::acme::Acme;
 use crate::reload::{self, Bound, Listeners, Prepared, Reloader, Trigger};
 use crate::server::{Shared, Worker, WorkerHandle};
 use crate::snapshot::{Live, Resources};
-use crate::source::{self, Watcher};
+use crate::source;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
-use crate::upstream::outbound;
+use crate::upstream::{Supervisor, outbound};
 use crate::wasm::Engine;
+use crate::watch::Watcher;
 use control::{Change, Control};
 
 /// How long plugins' outputs may take to be written at the end.
@@ -89,9 +91,11 @@ fn resources(loaded: &Loaded) -> Result<Resources, Error> {
         engine: Engine::new().map_err(|error| Error::System(error.to_string()))?,
         cache: cache_folder(),
         outputs: Outputs::new(workers, metrics.clone()),
+        acme: Acme::new(metrics.clone()),
         metrics,
         stores: Arc::new(Stores::new()),
         outbound: Arc::new(outbound::Client::new()),
+        supervisor: Supervisor::new(),
         workers,
     })
 }
@@ -115,6 +119,7 @@ struct Started {
 async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<(Started, Signals), Error> {
     let resources = resources(loaded)?;
     let Prepared { bundle, snapshot } = reload::prepare(path, &resources).await?;
+    snapshot.begin(&resources.supervisor).await;
     // Before anybody can connect: from then on a signal to end must not cut a request.
     let signals = Signals::new();
     let bound = Bound::bind(&bundle.loaded, resources.workers, &Default::default())?;

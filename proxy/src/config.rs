@@ -54,14 +54,26 @@ pub struct Loaded {
 ///
 /// All mistakes in the file, sorted by place; one without a line when the file cannot be read.
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+    parse(&path.display().to_string(), &read_text(path)?)
+}
+
+/// Reads and checks a file of endpoints, see [`parse_endpoints`].
+///
+/// # Errors
+///
+/// All mistakes in the file, sorted by place; one without a line when the file cannot be read.
+pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Diagnostics> {
+    parse_endpoints(&path.display().to_string(), &read_text(path)?)
+}
+
+fn read_text(path: &Path) -> Result<String, Diagnostics> {
     let name = path.display().to_string();
     let whole_file = |message: String| Diagnostics::from(Diagnostic::of_file(&name, message));
     let bytes = read_bounded(path).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
         whole_file(format!("is not UTF-8 text: line {line} has a byte that does not belong there"))
-    })?;
-    parse(&name, &text)
+    })
 }
 
 /// Checks a configuration. `name` is the file's path: it stands in diagnostics, and relative paths in the
@@ -85,6 +97,26 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Diagnostics> {
     all.retain(Severity::Error);
     all.truncate(MAX_PROBLEMS);
     Err(all)
+}
+
+/// Checks a file of endpoints, YAML or JSON: `endpoints` as an upstream has it, and at least one.
+///
+/// # Errors
+///
+/// All mistakes in the text, sorted by place.
+pub fn parse_endpoints(name: &str, text: &str) -> Result<Vec<Endpoint>, Diagnostics> {
+    if text.len() > MAX_FILE_SIZE {
+        return Err(Diagnostic::of_file(name, format!("is larger than {} MiB", MAX_FILE_SIZE >> 20)).into());
+    }
+    let (source, mut problems) = read::source(name, text)?;
+    if source.value().is_null() {
+        return Err(source.error("", "the file is empty").into());
+    }
+    let raw = shape::read(&source, &mut problems);
+    let endpoints = raw.map(|raw| check::endpoints(&source, &raw, &mut problems)).unwrap_or_default();
+    let mut all = Diagnostics::from(problems);
+    all.truncate(MAX_PROBLEMS);
+    if all.has_errors() { Err(all) } else { Ok(endpoints) }
 }
 
 /// Reads a file, one byte more than is allowed at the most.

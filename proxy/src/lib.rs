@@ -21,3 +21,4 @@ pub mod store;
 pub mod telemetry;
 pub mod upstream;
 pub mod wasm;
+pub mod watch;

@@ -1,5 +1,6 @@
 //! Sockets, and TLS on them.
 
+pub mod acme;
 mod batched;
 mod listen;
 mod proxy_header;
@@ -14,4 +15,4 @@ pub use proxy_header::{ProxyHeaderError, read_proxy_header};
 pub use quic::{QuicArrival, QuicEndpoint, QuicLimits, QuicSecured, bind_udp};
 pub use socket::{Acceptor, Connection};
 pub use stream::Stream;
-pub use tls::{Finding, HandshakeError, Secured, Tls};
+pub use tls::{ClientTls, Finding, HandshakeError, HelloError, Offer, Secured, Tls, read_hello};

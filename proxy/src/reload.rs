@@ -95,6 +95,7 @@ impl Reloader {
         let mut history = History::default();
         history.served(current.generation, first, Trigger::Start, began.elapsed());
         resources.metrics.serving(current.generation);
+        resources.acme.follow(current.config());
         Self {
             path,
             resources,
@@ -154,7 +155,7 @@ impl Reloader {
         let bundle = Bundle::read(&self.path);
         *self.read.lock() = bundle.as_ref().ok().map(|bundle| bundle.digest.clone());
         let prepared = match bundle {
-            Ok(bundle) => build(Arc::new(bundle), &self.resources, Some(&running)).await,
+            Ok(bundle) => self.build(Arc::new(bundle), &running).await,
             Err(mistakes) => Err(mistakes),
         };
         let changed = match prepared {
@@ -176,12 +177,18 @@ impl Reloader {
         let running = self.live.current();
         let bundle = self.history.lock().find(generation, running.generation);
         let bundle = bundle.ok_or(ChangeError::Unknown(generation))?;
-        let changed = match build(bundle, &self.resources, Some(&running)).await {
+        let changed = match self.build(bundle, &running).await {
             Ok(prepared) => self.publish(prepared, &running, Trigger::Rollback, began),
             Err(mistakes) => Err(self.refused(&mistakes, Trigger::Rollback, began)),
         };
         drop(turn);
         changed
+    }
+
+    async fn build(&self, bundle: Arc<Bundle>, running: &Snapshot) -> Result<Prepared, Diagnostics> {
+        let prepared = build(bundle, &self.resources, Some(running)).await?;
+        prepared.snapshot.begin(&self.resources.supervisor).await;
+        Ok(prepared)
     }
 
     fn turn(&self) -> Result<Turn<'_>, ChangeError> {
@@ -203,6 +210,7 @@ impl Reloader {
         let generation = snapshot.generation;
         drop(self.live.publish(snapshot));
         listeners.change(bound);
+        self.resources.acme.follow(self.live.current().config());
         self.resources.outputs.reopen();
         let took = began.elapsed();
         self.resources.metrics.reload_ok(generation, took);

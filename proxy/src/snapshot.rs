@@ -4,7 +4,9 @@
 mod build;
 mod listeners;
 mod live;
+mod passage;
 mod plugin;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,12 +18,17 @@ use crate::chain::{Chain, Directory, Reply};
 use crate::config::{Address, Config, Diagnostics, Loaded, ProxyProtocol, TrustedProxies};
 use crate::http::edge::Edge;
 use crate::net::Tls;
+use crate::net::acme::Answers;
 use crate::route;
 use crate::telemetry::{RouteMetrics, UpstreamMetrics};
-use crate::upstream::Cluster;
+use crate::upstream::{Cluster, Supervisor};
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
+pub use passage::Passage;
 pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
+
+/// How long a start or a reload waits for the first endpoints of upstreams that have to look for them.
+const SEARCH_TIME: Duration = Duration::from_secs(2);
 
 /// A configuration that can serve.
 pub struct Snapshot {
@@ -46,6 +53,8 @@ pub struct Snapshot {
     pub plugins: BTreeMap<String, PluginEntry>,
     /// Listeners by the address in the file.
     pub listeners: BTreeMap<Address, Listener>,
+    /// What authorities are answered in cleartext, where certificates are got by it.
+    pub answers: Option<Arc<Answers>>,
     /// The number of each listener that there is or was, by its address.
     pub numbers: BTreeMap<Address, usize>,
     /// The headers that carry the identity of clients, of all listeners: no client may set them.
@@ -63,6 +72,8 @@ pub struct Listener {
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
     /// Whom it believes about the client's address, where it believes anybody.
     pub trusted: Option<Arc<TrustedProxies>>,
+    /// What happens to bytes that are passed on, where they are.
+    pub passage: Option<Arc<Passage>>,
     /// TLS, where it is spoken.
     pub tls: Option<Arc<Tls>>,
     /// What happens to every request and response, where something does.
@@ -81,6 +92,8 @@ pub struct Route {
     pub timeout: Duration,
     /// The most bytes of a request's body.
     pub body_size: u64,
+    /// How its requests are sent.
+    pub sending: crate::config::RouteSending,
     /// The protocols that clients may change to.
     pub upgrades: Vec<String>,
     /// Whether calls of gRPC-Web are translated.
@@ -122,6 +135,20 @@ impl Snapshot {
     /// What the file said.
     pub fn config(&self) -> &Config {
         &self.loaded.config
+    }
+
+    /// Begins to watch upstreams: discovery, health checks, outlier detection. Waits a moment for the first endpoints of
+    /// those that are new, so that a start, or a reload, has them; one whose name does not resolve comes without.
+    pub async fn begin(&self, supervisor: &Supervisor) {
+        let clusters = self.upstreams.values().map(|upstream| &upstream.cluster);
+        clusters.clone().for_each(|cluster| cluster.start(supervisor));
+        let all = async {
+            for cluster in clusters {
+                cluster.searched().await;
+            }
+        };
+        // What is not there by then is in the log when it is known.
+        let _ = tokio::time::timeout(SEARCH_TIME, all).await;
     }
 
     /// The routes that serve on the listener of this number.

@@ -2,7 +2,6 @@
 //! in the binary.
 
 mod standard;
-mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::config::{self, Diagnostics, Loaded, PluginSource, Tls};
+use crate::config::{self, Diagnostics, Loaded, PluginSource, Tls, UpstreamTls};
 use crate::snapshot::Code;
-pub use watch::Watcher;
 
 /// A configuration with the code of its plugins: all that is needed to bring it back later.
 #[derive(Debug)]
@@ -60,7 +58,9 @@ pub fn files(loaded: &Loaded) -> Vec<PathBuf> {
 /// The files of certificates and their keys.
 fn tls_files(loaded: &Loaded) -> impl Iterator<Item = PathBuf> {
     let listeners = loaded.config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    listeners.flat_map(Tls::files).map(Path::to_owned)
+    let upstreams = loaded.config.upstreams.values().filter_map(|upstream| upstream.sending.tls.as_ref());
+    let upstreams = upstreams.flat_map(UpstreamTls::files);
+    listeners.flat_map(Tls::files).chain(upstreams).map(Path::to_owned)
 }
 
 fn read(source: &PluginSource) -> Result<Bytes, String> {

@@ -6,7 +6,8 @@ mod output;
 mod throttle;
 
 pub use metrics::{
-    Custom, CustomError, Exposition, Metrics, PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics,
+    Custom, CustomError, EndpointCounts, Exposition, Metrics, PluginMetrics, PluginTotals, RouteMetrics,
+    UpstreamMetrics,
 };
 pub use output::{Output, Outputs};
 pub use throttle::Throttle;

@@ -1,6 +1,7 @@
 //! A gofe process, upstreams and clients, for tests that read as sentences.
 
 mod client;
+pub mod frames;
 mod gofe;
 mod keep_alive;
 mod peer;

@@ -4,7 +4,10 @@
 
 #![expect(unreachable_pub, reason = "the harness has one public face for all modules of this binary")]
 
+mod acme;
 mod admin;
+mod attack;
+mod balance;
 mod bodies;
 mod cli;
 mod drain;
@@ -16,8 +19,11 @@ mod harness;
 mod hostile;
 mod http3;
 mod plugins;
+mod resilience;
+mod send;
 mod smoke;
 mod swap;
+mod tcp;
 mod tls;
 mod traffic;
 mod upgrades;

@@ -2,6 +2,7 @@
 
 pub(crate) mod instructions;
 mod peers;
+mod resilience;
 mod swap;
 
 use std::path::PathBuf;
@@ -31,6 +32,10 @@ pub(crate) enum Bench {
     Instructions(instructions::Options),
     /// gofe beside nginx, HAProxy, Envoy, Traefik and Caddy, which are installed when missing. Needs Linux.
     Peers(peers::Options),
+    /// What clients see of endpoints that fail, with and without what gofe can do about it.
+    Resilience(resilience::Options),
+    #[command(hide = true)]
+    Endpoint(resilience::endpoint::Options),
     /// Swaps of a plugin under load, and starts. Needs two CPUs, taskset, h2load and nginx.
     Swap(swap::Options),
 }
@@ -46,6 +51,8 @@ pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
         }
         Bench::Instructions(options) => instructions::run(workspace, options).map(|outcome| outcome.tell()),
         Bench::Peers(options) => peers::run(workspace, options),
+        Bench::Resilience(options) => resilience::run(workspace, options),
+        Bench::Endpoint(options) => resilience::endpoint::run(options),
         Bench::Swap(options) => swap::run(workspace, options),
     }
 }

@@ -3,6 +3,7 @@
 //! A suite yields the names of the cases that fail. Each of these is in docs/conformance.md with its reason, or the
 //! command fails; it fails, too, where the page names a case that passes.
 
+mod acme;
 mod go;
 mod grpc;
 mod h2spec;
@@ -20,6 +21,8 @@ use crate::workspace::Workspace;
 /// A suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
+    /// Certificates from Pebble, an authority for tests. Needs Go and curl.
+    Acme,
     /// h2spec: HTTP/2 and its header compression, in cleartext and in TLS.
     H2spec,
     /// gRPC's own client and server for interoperability, with gofe between them.
@@ -45,16 +48,22 @@ impl Cases {
 
 /// Runs all suites, or one.
 pub(crate) fn run(workspace: &Workspace, only: Option<Suite>) -> Result<()> {
-    workspace.build_gofe()?;
+    let wanted = |suite| only.is_none_or(|only| only == suite);
     let mut steps = Steps::default();
+    if wanted(Suite::Acme) {
+        steps.run("acme", "cargo xtask conformance acme", || acme::run(workspace).map(|()| Outcome::Done));
+    }
+    workspace.build_gofe()?;
     for (suite, name) in [(Suite::H2spec, "h2spec"), (Suite::Grpc, "grpc")] {
-        if only.is_some_and(|only| only != suite) {
+        if !wanted(suite) {
             continue;
         }
         steps.run(name, &format!("cargo xtask conformance {name}"), || {
             let cases = match suite {
                 Suite::H2spec => h2spec::run(workspace)?,
                 Suite::Grpc => grpc::run(workspace)?,
+                // It has one case, and said what became of it.
+                Suite::Acme => return Ok(Outcome::Done),
             };
             judge(name, &cases, &known::of(workspace, name)?)
         });

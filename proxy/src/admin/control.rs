@@ -26,6 +26,9 @@ pub trait Control: Send + Sync + 'static {
     /// The upstreams of the configuration that serves.
     fn upstreams(&self) -> Vec<UpstreamView>;
 
+    /// The certificates that gofe gets by itself.
+    fn certificates(&self) -> Vec<CertificateView>;
+
     /// The configurations that were loaded or refused, the newest first.
     fn history(&self) -> Vec<HistoryView>;
 
@@ -100,8 +103,52 @@ pub struct UpstreamView {
     pub balance: &'static str,
     /// The protocol, in the words of the configuration.
     pub protocol: &'static str,
+    /// What its circuit breaker does; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<&'static str>,
+    /// How often that has opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker_opened: Option<u64>,
+    /// Requests in progress; absent where there is no limit on them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<usize>,
+    /// What adaptive concurrency allows of them now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency_limit: Option<u32>,
+    /// How the last search for endpoints went, where they are discovered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<DiscoveryView>,
     /// Its servers; none for a built-in one.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// A certificate that gofe gets by itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct CertificateView {
+    /// The names that it is for.
+    pub names: Vec<String>,
+    /// The directory of the authority.
+    pub directory: String,
+    /// Whether there is one.
+    pub issued: bool,
+    /// Until when it holds.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub not_after: Option<SystemTime>,
+    /// When the next order begins; absent while one is under way.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub next_order: Option<SystemTime>,
+    /// Why the last order failed; absent where it did not.
+    pub error: Option<String>,
+}
+
+/// How the last search for endpoints went.
+#[derive(Debug, Clone, Serialize)]
+pub struct DiscoveryView {
+    /// When endpoints were found last; absent where they never were.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub found_at: Option<SystemTime>,
+    /// Why the last search found nothing: the endpoints are those that were found before.
+    pub error: Option<String>,
 }
 
 /// One server of an upstream.
@@ -111,8 +158,30 @@ pub struct EndpointView {
     pub address: String,
     /// Labels for subsets.
     pub labels: BTreeMap<String, String>,
+    /// Its share beside the others.
+    pub weight: u32,
+    /// Those of a lower number go first.
+    pub priority: u8,
+    /// `healthy`, `unhealthy` by its checks, `ejected` for how it answers, or `draining` when it has left.
+    pub health: &'static str,
+    /// What the last health check found wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_error: Option<String>,
+    /// For how much longer it is ejected, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_seconds")]
+    pub ejected_for: Option<Duration>,
+    /// Its latency in seconds, where endpoints are chosen by it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_seconds")]
+    pub latency: Option<Duration>,
     /// Requests that are with it now, from all workers.
     pub active: u64,
+    /// Requests that were sent to it.
+    pub total: u64,
+    /// Those that got no response, and responses that broke off.
+    pub failures: u64,
+    /// What its circuit breaker does; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<&'static str>,
 }
 
 /// One configuration of the past, or the one that serves.
@@ -142,6 +211,17 @@ fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::
         *time >= SystemTime::UNIX_EPOCH && *time < SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
     let time = if plausible { *time } else { SystemTime::UNIX_EPOCH };
     serializer.collect_str(&humantime::format_rfc3339_millis(time))
+}
+
+fn rfc3339_or_null<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn some_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
 }
 
 fn totals<S: Serializer>(totals: &PluginTotals, serializer: S) -> Result<S::Ok, S::Error> {

@@ -28,18 +28,20 @@ pub(super) enum Endpoint {
     Config,
     Plugins,
     Upstreams,
+    Certificates,
     History,
     Metrics,
     Reload,
     Rollback,
 }
 
-pub(super) const ENDPOINTS: [(&str, Endpoint); 9] = [
+pub(super) const ENDPOINTS: [(&str, Endpoint); 10] = [
     ("/healthz", Endpoint::Health),
     ("/readyz", Endpoint::Ready),
     ("/config", Endpoint::Config),
     ("/plugins", Endpoint::Plugins),
     ("/upstreams", Endpoint::Upstreams),
+    ("/certificates", Endpoint::Certificates),
     ("/history", Endpoint::History),
     ("/metrics", Endpoint::Metrics),
     ("/reload", Endpoint::Reload),
@@ -117,6 +119,7 @@ impl Api {
             Endpoint::Config => json(StatusCode::OK, &self.control.config()),
             Endpoint::Plugins => json(StatusCode::OK, &self.control.plugins()),
             Endpoint::Upstreams => json(StatusCode::OK, &self.control.upstreams()),
+            Endpoint::Certificates => json(StatusCode::OK, &self.control.certificates()),
             Endpoint::History => json(StatusCode::OK, &self.control.history()),
             Endpoint::Metrics => {
                 let accept = request.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());

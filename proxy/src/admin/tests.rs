@@ -71,14 +71,37 @@ impl Control for Fake {
         vec![view("key", PluginState::Active), view("tenant", failed)]
     }
 
+    fn certificates(&self) -> Vec<CertificateView> {
+        Vec::new()
+    }
+
     fn upstreams(&self) -> Vec<UpstreamView> {
         let endpoint = EndpointView {
             address: "127.0.0.1:9000".to_owned(),
             labels: BTreeMap::from([("version".to_owned(), "v2".to_owned())]),
+            weight: 1,
+            priority: 0,
+            health: "healthy",
+            check_error: None,
+            ejected_for: None,
+            latency: None,
             active: 4,
+            total: 9,
+            failures: 1,
+            circuit_breaker: None,
         };
         let (balance, protocol) = ("round-robin", "http1");
-        vec![UpstreamView { name: "users".to_owned(), balance, protocol, endpoints: vec![endpoint] }]
+        vec![UpstreamView {
+            name: "users".to_owned(),
+            balance,
+            protocol,
+            circuit_breaker: None,
+            circuit_breaker_opened: None,
+            requests: None,
+            concurrency_limit: None,
+            discovery: None,
+            endpoints: vec![endpoint],
+        }]
     }
 
     fn history(&self) -> Vec<HistoryView> {

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{self, ChangeError, Changed, ConfigView, EndpointView, HistoryView, PluginView, UpstreamView};
+use crate::admin::{
+    self, CertificateView, ChangeError, Changed, ConfigView, DiscoveryView, EndpointView, HistoryView, PluginView,
+    UpstreamView,
+};
 use crate::chain::Filter;
-use crate::config::{Backend, Balance, PluginSource, Protocol};
+use crate::config::{PluginSource, Protocol};
 use crate::reload::{Reloader, Trigger};
 use crate::snapshot::{PluginEntry, PluginState};
-use crate::telemetry::Exposition;
+use crate::telemetry::{EndpointCounts, Exposition};
+use crate::upstream::{BreakerState, Health, Status};
 
 /// The admin API's view of gofe.
 pub(super) struct Control {
@@ -96,29 +100,52 @@ impl admin::Control for Control {
         let snapshot = self.reloader.live().current();
         let view = |(name, config): (&String, &crate::config::Upstream)| {
             let cluster = &snapshot.upstream(name)?.cluster;
-            let endpoints = match config.backend {
-                Backend::Echo => Vec::new(),
-                Backend::Endpoints(_) => cluster.endpoints(),
-            };
-            let endpoints = endpoints.into_iter().map(|endpoint| EndpointView {
+            let status = cluster.status();
+            let endpoints = status.endpoints.into_iter().map(|endpoint| EndpointView {
                 address: endpoint.address.to_string(),
-                labels: endpoint.labels.clone(),
+                labels: endpoint.labels,
+                weight: endpoint.weight,
+                priority: endpoint.priority,
+                health: endpoint.health.name(),
+                check_error: endpoint.complaint,
+                ejected_for: endpoint.ejected_for,
+                latency: endpoint.latency,
                 active: endpoint.in_flight as u64,
+                total: endpoint.total,
+                failures: endpoint.failures,
+                circuit_breaker: endpoint.breaker.map(BreakerState::word),
             });
             Some(UpstreamView {
                 name: name.clone(),
-                balance: match config.balance {
-                    Balance::RoundRobin => "round-robin",
-                    Balance::LeastRequest => "least-request",
-                },
+                balance: config.balance.policy.name(),
                 protocol: match config.protocol {
                     Protocol::Http1 => "http1",
                     Protocol::Http2 => "http2",
+                    Protocol::Auto => "auto",
                 },
+                circuit_breaker: cluster.breaker().map(|(state, _)| state.word()),
+                circuit_breaker_opened: cluster.breaker().map(|(_, opened)| opened),
+                requests: cluster.load().0,
+                concurrency_limit: cluster.load().1,
+                discovery: status
+                    .discovery
+                    .map(|report| DiscoveryView { found_at: report.found_at, error: report.error }),
                 endpoints: endpoints.collect(),
             })
         };
         snapshot.config().upstreams.iter().filter_map(view).collect()
+    }
+
+    fn certificates(&self) -> Vec<CertificateView> {
+        let view = |(config, status): (crate::config::Acme, crate::net::acme::Status)| CertificateView {
+            names: config.names,
+            directory: config.directory,
+            issued: status.not_after.is_some(),
+            not_after: status.not_after,
+            next_order: status.next_order,
+            error: status.error,
+        };
+        self.reloader.resources().acme.statuses().into_iter().map(view).collect()
     }
 
     fn history(&self) -> Vec<HistoryView> {
@@ -135,6 +162,9 @@ impl admin::Control for Control {
     }
 
     fn metrics(&self, exposition: Exposition) -> String {
+        for upstream in self.reloader.live().current().upstreams.values() {
+            upstream.metrics.set_endpoints(counts(&upstream.cluster.status()));
+        }
         self.reloader.resources().metrics.encode(exposition)
     }
 
@@ -168,5 +198,20 @@ impl Control {
             },
             totals: self.reloader.resources().metrics.plugin(name).totals(),
         }
+    }
+}
+
+fn counts(status: &Status) -> EndpointCounts {
+    let states = [Health::Healthy, Health::Unhealthy, Health::Ejected, Health::Draining];
+    let count = |state| status.endpoints.iter().filter(|endpoint| endpoint.health == state).count() as u64;
+    // The demo server has no endpoints and no events.
+    let is_any = !status.endpoints.is_empty() || status.discovery.is_some();
+    let events = &status.events;
+    EndpointCounts {
+        states: states.into_iter().filter(|_| is_any).map(|state| (state.name(), count(state))).collect(),
+        ejections: events.ejections.clone(),
+        good_checks: events.checks - events.failed_checks,
+        bad_checks: events.failed_checks,
+        failed_searches: events.failed_searches,
     }
 }

@@ -290,6 +290,8 @@ pub struct Routing {
     pub upstream: Option<Box<str>>,
     /// Labels that the endpoint must have.
     pub subset: Vec<(String, String)>,
+    /// What is hashed, where the upstream chooses by a hash, in the place of what its configuration names.
+    pub hash_key: Option<Box<[u8]>>,
 }
 
 /// An answer by a plugin or by the proxy itself.

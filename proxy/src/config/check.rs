@@ -1,5 +1,8 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
+mod acme;
+mod balance;
+mod discovery;
 mod http3;
 mod listeners;
 mod matches;
@@ -8,7 +11,9 @@ mod peers;
 mod plugins;
 mod protocols;
 mod routes;
+mod send;
 mod shadowed;
+mod tcp;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -19,13 +24,14 @@ use std::thread;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
-use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Log, LogFormat, Secret};
-use super::raw::{Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawLog, RawSecret};
+use super::model::{Admin, ClientLimits, ClientTimeouts, Config, Endpoint, Log, LogFormat, Secret};
+use super::raw::{Raw, RawAdmin, RawClientLimits, RawClientTimeouts, RawEndpoints, RawLog, RawSecret};
 use super::source::{Source, child};
 use super::written::{As, Size, Time};
 use super::{MAX_PROBLEMS, nearest};
 
 const MILLISECOND: Time = Time(Duration::from_millis(1));
+const MINUTE: Time = Time(Duration::from_secs(60));
 const HOUR: Time = Time(Duration::from_secs(3600));
 const DAY: Time = Time(Duration::from_secs(24 * 3600));
 
@@ -34,6 +40,7 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
     let mut check = Check { source, problems };
     let config = Config {
         workers: check.workers(raw.workers),
+        zone: check.own_zone(raw.zone.as_deref()),
         listeners: check.listeners(&raw.listeners),
         admin: raw.admin.as_ref().map(|admin| check.admin(admin)),
         limits: check.limits(&raw.limits),
@@ -46,9 +53,20 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
         upstreams: check.upstreams(&raw.upstreams),
     };
     check.addresses(&config);
+    check.challenges(&config);
+    check.contradictions(&config.routes, &config.upstreams);
     check.listener_names(&raw.listeners);
     check.unused(&config);
     config
+}
+
+/// Checks a file of endpoints; the result is of use only when no error was reported.
+pub(super) fn endpoints(source: &Source, raw: &RawEndpoints, problems: &mut Vec<Diagnostic>) -> Vec<Endpoint> {
+    let mut check = Check { source, problems };
+    if raw.endpoints.is_empty() {
+        check.error("/endpoints", "there are no endpoints");
+    }
+    check.endpoints("/endpoints", &raw.endpoints)
 }
 
 /// Checks one configuration.
@@ -143,6 +161,13 @@ impl Check<'_> {
         self.count("/workers", workers, cores.min(1024), 1, 1024)
     }
 
+    fn own_zone(&mut self, zone: Option<&str>) -> Option<String> {
+        if zone.is_some_and(str::is_empty) {
+            self.error("/zone", "the zone has no name");
+        }
+        zone.map(Into::into)
+    }
+
     fn admin(&mut self, admin: &RawAdmin) -> Admin {
         let address = admin.address.as_ref().map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)), |address| address.0);
         let token = admin.token.as_ref().and_then(|token| self.secret("/admin/token", token));
@@ -156,11 +181,21 @@ impl Check<'_> {
     fn limits(&mut self, raw: &RawClientLimits) -> ClientLimits {
         ClientLimits {
             connections: self.count("/limits/connections", raw.connections, 10_000, 1, 10_000_000),
+            connections_per_client: self.count(
+                "/limits/connections-per-client",
+                raw.connections_per_client,
+                1000,
+                1,
+                10_000_000,
+            ),
+            handshakes: self.count("/limits/handshakes", raw.handshakes, 1000, 1, 10_000_000),
             header_size: self.size("/limits/header-size", raw.header_size.as_ref(), 64 << 10, 8 << 10, 1 << 20)
                 as usize,
             header_count: self.count("/limits/header-count", raw.header_count, 100, 1, 10_000),
             body_size: self.size("/limits/body-size", raw.body_size.as_ref(), 100 << 20, 0, 1 << 40),
             streams: self.count("/limits/streams", raw.streams, 100, 1, 10_000) as u32,
+            resets: self.count("/limits/resets", raw.resets, 100, 1, 1_000_000) as u32,
+            body_rate: self.size("/limits/body-rate", raw.body_rate.as_ref(), 240, 0, 1 << 30),
         }
     }
 
@@ -169,6 +204,7 @@ impl Check<'_> {
         ClientTimeouts {
             header_read: self.time("/timeouts/header-read", raw.header_read.as_ref(), seconds(10), MILLISECOND, HOUR),
             idle: self.time("/timeouts/idle", raw.idle.as_ref(), seconds(60), MILLISECOND, DAY),
+            body_grace: self.time("/timeouts/body-grace", raw.body_grace.as_ref(), seconds(10), MILLISECOND, HOUR),
             drain: self.time("/timeouts/drain", raw.drain.as_ref(), seconds(30), Time(Duration::ZERO), DAY),
         }
     }

@@ -4,8 +4,12 @@
 //! Values carry no positions, so that two configurations compare by meaning; [`super::Source::locate`] finds
 //! the place of a value by its JSON pointer.
 
+mod acme;
+mod balance;
 mod listener;
 mod matching;
+mod send;
+mod tcp;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +20,19 @@ use std::time::Duration;
 use http::StatusCode;
 use http::uri::Authority;
 
+pub use acme::{Acme, Challenge};
+pub(super) use balance::as_subset;
+pub use balance::{
+    Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
+    Sample, SessionCookie, SuccessRate,
+};
 pub use listener::{Address, ClientHeader, Http3, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
+pub use send::{
+    Adaptive, Breaker, Condition, Hedge, Importance, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits,
+    Sending, UpstreamTls, VerifyServer, Window,
+};
+pub use tcp::Tcp;
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
 
 /// A whole configuration file, checked.
@@ -25,6 +40,8 @@ pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVer
 pub struct Config {
     /// Worker threads; one per core where the file does not say.
     pub workers: usize,
+    /// gofe's own zone, where the file says it.
+    pub zone: Option<String>,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
     /// The admin API; absent where the file has no `admin`.
@@ -70,6 +87,10 @@ pub enum Secret {
 pub struct ClientLimits {
     /// Connections open at a time. Default 10,000.
     pub connections: usize,
+    /// Connections open at a time of one client: an IPv4 address, or an IPv6 network of 64 bits. Default 1,000.
+    pub connections_per_client: usize,
+    /// TLS handshakes in progress at a time. Default 1,000.
+    pub handshakes: usize,
     /// Bytes of a request's line and header section. Default 64 KiB; at least 8 KiB.
     pub header_size: usize,
     /// Header fields in a request. Default 100.
@@ -78,6 +99,10 @@ pub struct ClientLimits {
     pub body_size: u64,
     /// HTTP/2 streams open at a time on a connection. Default 100.
     pub streams: u32,
+    /// Requests that a client may break off on an HTTP/2 connection, where these are most of all. Default 100.
+    pub resets: u32,
+    /// Bytes a second with which a request's body must come, 0 for any. Default 240.
+    pub body_rate: u64,
 }
 
 /// Timeouts towards clients.
@@ -87,6 +112,8 @@ pub struct ClientTimeouts {
     pub header_read: Duration,
     /// A connection without a request, and a body that does not move. Default 60 s.
     pub idle: Duration,
+    /// How long a request's body may keep gofe waiting before `body_rate` counts. Default 10 s.
+    pub body_grace: Duration,
     /// From SIGTERM until connections are cut. Default 30 s.
     pub drain: Duration,
 }
@@ -235,6 +262,8 @@ pub struct Route {
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
     pub body_size: Option<u64>,
+    /// How its requests are sent.
+    pub sending: RouteSending,
     /// The protocols that clients may change to, in lower case. Default WebSocket alone.
     pub upgrades: Vec<String>,
     /// Whether calls of gRPC-Web are translated to gRPC.
@@ -270,6 +299,12 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Unused connections kept to one endpoint, in each worker. Default 128.
     pub idle_connections: usize,
+    /// How endpoints are asked whether they are well; absent where they are not.
+    pub health: Option<Health>,
+    /// When endpoints are ejected for how they answer; absent for never.
+    pub outliers: Option<Outliers>,
+    /// How requests are sent.
+    pub sending: Sending,
 }
 
 /// What serves an upstream's requests.
@@ -277,6 +312,10 @@ pub struct Upstream {
 pub enum Backend {
     /// Servers in the network.
     Endpoints(Vec<Endpoint>),
+    /// What a name resolves to.
+    Dns(Dns),
+    /// What a file says, which is watched.
+    File(EndpointFile),
     /// The demo server built into gofe: it answers with method, path, headers and body as JSON.
     Echo,
 }
@@ -286,18 +325,14 @@ pub enum Backend {
 pub struct Endpoint {
     /// Host and port. A name is looked up when a connection is made.
     pub authority: Authority,
-    /// Labels for subsets, for example `version: v2`.
+    /// The path of its Unix socket, where it has one; the authority is then `localhost`.
+    pub socket: Option<PathBuf>,
+    /// Labels for subsets, for example `version: v2`. `zone` is where it is.
     pub labels: BTreeMap<String, String>,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Balance {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// Of two at random, the one with fewer requests in flight.
-    LeastRequest,
+    /// Its share beside the others. Default 1; 0 for no requests.
+    pub weight: u32,
+    /// Endpoints of a higher number get requests when those before are not healthy. Default 0.
+    pub priority: u8,
 }
 
 /// The protocol towards endpoints.
@@ -306,8 +341,20 @@ pub enum Protocol {
     /// HTTP/1.1.
     #[default]
     Http1,
-    /// HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3).
+    /// HTTP/2 with prior knowledge (RFC 9113, section 3.3).
     Http2,
+    /// What is agreed upon in TLS (RFC 7301).
+    Auto,
+}
+
+impl Endpoint {
+    /// The endpoint as it is written: host and port, or `unix:` and a path.
+    pub fn address(&self) -> String {
+        match &self.socket {
+            Some(path) => format!("unix:{}", path.display()),
+            None => self.authority.to_string(),
+        }
+    }
 }
 
 impl Route {

@@ -10,8 +10,10 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, de};
 use serde_json::Value;
 
-use super::model::{Backend, Balance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol};
-use super::written::{As, Callee, Digest, Server, Size, Status, Time, UpgradeTo};
+use super::model::{
+    Backend, Importance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol, ProxyVersion,
+};
+use super::written::{As, Callee, Digest, LocalAddress, Place, Size, Status, Time, UpgradeTo};
 
 /// A list; a hole is an item that was wrong and has been reported.
 pub(super) type List<T> = Vec<Option<T>>;
@@ -20,6 +22,7 @@ pub(super) type List<T> = Vec<Option<T>>;
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Raw {
     pub(super) workers: Option<u64>,
+    pub(super) zone: Option<String>,
     pub(super) listeners: List<RawListener>,
     pub(super) admin: Option<RawAdmin>,
     pub(super) limits: RawClientLimits,
@@ -43,10 +46,14 @@ pub(super) struct RawAdmin {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawClientLimits {
     pub(super) connections: Option<u64>,
+    pub(super) connections_per_client: Option<u64>,
+    pub(super) handshakes: Option<u64>,
     pub(super) header_size: Option<As<Size>>,
     pub(super) header_count: Option<u64>,
     pub(super) body_size: Option<As<Size>>,
     pub(super) streams: Option<u64>,
+    pub(super) resets: Option<u64>,
+    pub(super) body_rate: Option<As<Size>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -54,6 +61,7 @@ pub(super) struct RawClientLimits {
 pub(super) struct RawClientTimeouts {
     pub(super) header_read: Option<As<Time>>,
     pub(super) idle: Option<As<Time>>,
+    pub(super) body_grace: Option<As<Time>>,
     pub(super) drain: Option<As<Time>>,
 }
 
@@ -126,6 +134,9 @@ pub(super) struct RawRoute {
     pub(super) respond: Option<RawRespond>,
     pub(super) timeout: Option<As<Time>>,
     pub(super) body_size: Option<As<Size>>,
+    pub(super) retry: Option<RawRetry>,
+    pub(super) hedge: Option<RawHedge>,
+    pub(super) importance: Option<As<Importance>>,
     #[serde(default)]
     pub(super) upgrades: List<As<UpgradeTo>>,
     #[serde(default)]
@@ -145,19 +156,38 @@ pub(super) struct RawUpstream {
     #[serde(default)]
     pub(super) endpoints: List<Brief<RawEndpoint>>,
     pub(super) builtin: Option<As<Backend>>,
-    pub(super) balance: Option<As<Balance>>,
+    pub(super) discovery: Option<RawDiscovery>,
+    pub(super) balance: Option<Brief<RawBalance>>,
+    pub(super) health: Option<RawHealth>,
+    pub(super) outlier_detection: Option<Brief<RawOutliers>>,
     pub(super) protocol: Option<As<Protocol>>,
     pub(super) connect_timeout: Option<As<Time>>,
     pub(super) idle_timeout: Option<As<Time>>,
     pub(super) idle_connections: Option<u64>,
+    pub(super) tls: Option<Brief<RawUpstreamTls>>,
+    pub(super) proxy_protocol: Option<As<ProxyVersion>>,
+    pub(super) local_address: Option<As<LocalAddress>>,
+    pub(super) connection_age: Option<As<Time>>,
+    pub(super) connection_requests: Option<u64>,
+    pub(super) response_timeout: Option<As<Time>>,
+    pub(super) response_idle_timeout: Option<As<Time>>,
+    pub(super) retry: Option<RawRetry>,
+    pub(super) retry_budget: Option<RawRetryBudget>,
+    pub(super) hedge: Option<RawHedge>,
+    pub(super) circuit_breaker: Option<RawBreaker>,
+    pub(super) endpoint_circuit_breaker: Option<RawBreaker>,
+    pub(super) limits: Option<RawSendLimits>,
+    pub(super) adaptive_concurrency: Option<Brief<RawAdaptive>>,
 }
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawEndpoint {
-    pub(super) address: As<Server>,
+    pub(super) address: As<Place>,
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
+    pub(super) weight: Option<u64>,
+    pub(super) priority: Option<u64>,
 }
 
 /// serde would also take a list for a structure, its fields in order; a file has maps there and nothing else.
@@ -205,14 +235,25 @@ maps_only! {
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
 
+mod acme;
+mod balance;
 mod http3;
 mod listener;
 mod matching;
+mod send;
+mod tcp;
 mod tls;
 
+pub(super) use acme::RawAcme;
+pub(super) use balance::{
+    RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
+    RawOutliers,
+};
 pub(super) use http3::RawHttp3;
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};
+pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
+pub(super) use tcp::RawTcp;
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
 
 /// A map that may also be written as its main value alone.
@@ -231,11 +272,11 @@ pub(super) trait Main: de::DeserializeOwned {
 }
 
 impl Main for RawEndpoint {
-    type Value = As<Server>;
+    type Value = As<Place>;
     const WHAT: &'static str = "a host and a port, as in `127.0.0.1:9000`, or `{ address: …, labels: … }`";
 
-    fn from_main(address: As<Server>) -> Self {
-        Self { address, labels: BTreeMap::new() }
+    fn from_main(address: As<Place>) -> Self {
+        Self { address, labels: BTreeMap::new(), weight: None, priority: None }
     }
 }
 

@@ -3,16 +3,16 @@
 //! serde stops at the first mistake. So each is recorded and cut out of the values, and serde begins again; what is
 //! missing only because it was cut out is no mistake of its own.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::diagnostic::Diagnostic;
-use super::raw::Raw;
 use super::source::{Source, child};
 use super::{MAX_PROBLEMS, nearest};
 
 /// Reads the raw structures; nothing where the rest cannot be judged.
-pub(super) fn read(source: &Source, problems: &mut Vec<Diagnostic>) -> Option<Raw> {
+pub(super) fn read<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Diagnostic>) -> Option<T> {
     let mut value = source.value().clone();
     if value.is_null() {
         problems.push(source.error("", "the file is empty").with_help("it needs at least `listeners`"));
@@ -20,7 +20,7 @@ pub(super) fn read(source: &Source, problems: &mut Vec<Diagnostic>) -> Option<Ra
     }
     remove_blanks(source, &mut value, &mut Vec::new(), problems);
     for _ in 0..MAX_PROBLEMS {
-        let error = match serde_path_to_error::deserialize::<_, Raw>(&value) {
+        let error = match serde_path_to_error::deserialize::<_, T>(&value) {
             Ok(raw) => return Some(raw),
             Err(error) => error,
         };

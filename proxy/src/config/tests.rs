@@ -35,7 +35,7 @@ fn the_design_example_is_read() {
     assert_eq!(tenant.limits.time, Duration::from_millis(5));
     assert_eq!(tenant.limits.memory, 16 << 20);
     assert_eq!(config.routes[0].name, "/api/**");
-    assert_eq!(config.upstreams["users"].balance, Balance::LeastRequest);
+    assert_eq!(config.upstreams["users"].balance.policy, Policy::LeastRequest);
 }
 
 /// Each `x.yaml` in `tests/config` beside its `x.err`: all that gofe says about it, nothing where it is right.
@@ -85,11 +85,21 @@ fn every_key_has_its_effect() {
     assert_eq!(config.listeners[1].address.to_string(), "[::1]:8080");
     let admin = config.admin.expect("the admin API");
     assert_eq!((admin.address.port(), admin.token), (9901, Some(Secret::Env("ADMIN_TOKEN".into()))));
-    let limits =
-        ClientLimits { connections: 1000, header_size: 16 << 10, header_count: 50, body_size: 1 << 30, streams: 10 };
+    let limits = ClientLimits {
+        connections: 1000,
+        connections_per_client: 20,
+        handshakes: 30,
+        header_size: 16 << 10,
+        header_count: 50,
+        body_size: 1 << 30,
+        streams: 10,
+        resets: 40,
+        body_rate: 1 << 10,
+    };
     assert_eq!(config.limits, limits);
     let (header_read, idle, drain) = (Duration::from_secs(5), Duration::from_secs(60), Duration::ZERO);
-    assert_eq!(config.timeouts, ClientTimeouts { header_read, idle, drain });
+    let body_grace = Duration::from_secs(2);
+    assert_eq!(config.timeouts, ClientTimeouts { header_read, idle, body_grace, drain });
     assert_eq!(config.log, Log { filter: "gofe=debug".into(), format: LogFormat::Json });
     assert_eq!(config.secrets["signing"], Secret::File("secrets/signing".into()));
 
@@ -111,7 +121,7 @@ fn every_key_has_its_effect() {
 #[test]
 fn listeners_have_their_effect() {
     let config = loaded(&golden("complete.yaml")).config;
-    let [plain, redirect, secure, old, edge] = &config.listeners[..] else { panic!("five listeners") };
+    let [plain, redirect, secure, old, passed, edge] = &config.listeners[..] else { panic!("six listeners") };
     assert_eq!((&plain.tls, &plain.redirect, &plain.hsts), (&None, &None, &None));
     let status = http::StatusCode::MOVED_PERMANENTLY;
     assert_eq!(redirect.redirect, Some(Redirect { port: 8443, status }));
@@ -132,7 +142,21 @@ fn listeners_have_their_effect() {
     assert_eq!(old.hsts, Some(Hsts { max_age: 365 * day, include_subdomains: false, preload: false }));
     let tls = old.tls.as_ref().expect("TLS");
     assert_eq!((tls.minimum_version, &tls.alpn[..]), (TlsVersion::Tls12, &[Alpn::Http2, Alpn::Http11][..]));
+    let acme = Acme {
+        directory: "https://ca.internal:14000/dir".into(),
+        contact: vec!["mailto:ops@example.com".into()],
+        names: vec!["example.com".into(), "www.example.com".into()],
+        authority: Some("tls/ca.pem".into()),
+        storage: "acme".into(),
+        challenge: Challenge::Http01,
+        timeout: Duration::from_secs(30),
+    };
+    assert_eq!(tls.acme, Some(acme));
     assert_eq!((tls.handshake_timeout, &old.redirect), (Duration::from_secs(10), &None));
+    let names = [HostPattern::Exact("a.test".into()), HostPattern::Suffix("test".into())];
+    let names = names.map(|name| (name, "users".to_owned())).to_vec();
+    let tcp = Tcp { upstream: Some("users".into()), names, idle_timeout: Duration::from_secs(3600) };
+    assert_eq!((&passed.tcp, &plain.tcp), (&Some(tcp), &None));
     assert_eq!((edge.name.as_deref(), edge.address.to_string()), (Some("edge"), "unix:run/edge.sock".into()));
     assert_eq!((edge.mode, plain.mode), (0o600, 0o660));
     let networks = |texts: &[&str]| Networks(texts.iter().map(|text| text.parse().unwrap()).collect());
@@ -180,7 +204,7 @@ fn routes_and_upstreams_have_their_effect() {
     let Backend::Endpoints(endpoints) = &users.backend else { panic!("endpoints") };
     assert_eq!(endpoints[1].authority, "users.internal:9000");
     assert_eq!(endpoints[1].labels["version"], "v2");
-    assert_eq!((users.balance, users.protocol), (Balance::LeastRequest, Protocol::Http2));
+    assert_eq!((&users.balance.policy, users.protocol), (&Policy::LeastRequest, Protocol::Http2));
     assert_eq!((users.connect_timeout, users.idle_timeout), (Duration::from_secs(1), Duration::from_secs(30)));
     assert_eq!(users.idle_connections, 16);
     assert_eq!(config.upstreams["echo"].backend, Backend::Echo);
@@ -361,10 +385,16 @@ fn the_example_of_the_reference_is_right() {
 fn the_reference_has_every_key() {
     let map = "{ qqqqqqqq: 1 }";
     let text = format!(
-        "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
-         {{ tls: {{ certificates: [{map}], client-certificates: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
+        "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tcp: {map} }}, {{ tcp: {{ server-names: [{map}] }} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
+         {{ tls: {{ certificates: [{map}], client-certificates: {map}, acme: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
-         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }} }}"
+         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
+         c: {{ tls: {map}, retry: {map}, retry-budget: {map}, hedge: {map}, circuit-breaker: {map}, limits: {map}, \
+         adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }}, \
+         e: {{ balance: {map}, discovery: {map}, health: {map}, outlier-detection: {map} }}, \
+         f: {{ balance: {{ key: {map} }}, discovery: {{ dns: {map} }}, health: {{ http: {map}, grpc: {map} }}, \
+         outlier-detection: {{ success-rate: {map}, latency: {map} }} }}, \
+         g: {{ balance: {{ key: {{ cookie: {map} }} }} }} }}"
     );
     let (reference, mut count) = (reference(), 0);
     for diagnostic in &parse("keys.yaml", &text).expect_err("unknown keys") {
@@ -375,5 +405,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 23, "a structure is not in this test");
+    assert_eq!(count, 46, "a structure is not in this test");
 }

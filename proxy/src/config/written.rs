@@ -12,7 +12,7 @@ use http::uri::Authority;
 use http::{Method, StatusCode};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-use super::model::{Backend, Balance, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol};
+use super::model::{Backend, InstanceMode, LogFormat, OnError, Output, PluginSource, Protocol};
 use super::{STANDARD_PLUGINS, nearest};
 
 /// A type that is written as one word or number.
@@ -144,22 +144,6 @@ impl Written for SocketAddr {
     fn read(text: &str) -> Result<Self, String> {
         let help = "write an IP address and a port, as in `127.0.0.1:8080`, `0.0.0.0:80` or `[::]:80`";
         text.parse().map_err(|_| format!("`{text}` is not an address\n{help}"))
-    }
-}
-
-/// An upstream's server: host and port.
-#[derive(Debug, Clone)]
-pub(super) struct Server(pub(super) Authority);
-
-impl Written for Server {
-    const WHAT: &'static str = "a host and a port, as in `127.0.0.1:9000`";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let authority = authority(text)?;
-        match authority.port_u16() {
-            Some(1..) => Ok(Self(authority)),
-            _ => Err(format!("`{text}` has no port\nwrite host and port, as in `127.0.0.1:9000`")),
-        }
     }
 }
 
@@ -309,20 +293,24 @@ words! {
         "fail-closed" => Self::FailClosed, "fail-open" => Self::FailOpen;
     InstanceMode, "`per-call`, `per-request` or `fresh`":
         "per-call" => Self::PerCall, "per-request" => Self::PerRequest, "fresh" => Self::Fresh;
-    Balance, "`round-robin` or `least-request`":
-        "round-robin" => Self::RoundRobin, "least-request" => Self::LeastRequest;
-    Protocol, "`http1` or `http2`":
-        "http1" => Self::Http1, "http2" => Self::Http2;
+    Protocol, "`http1`, `http2` or `auto`":
+        "http1" => Self::Http1, "http2" => Self::Http2, "auto" => Self::Auto;
     Backend, "`echo`":
         "echo" => Self::Echo;
 }
 
+mod acme;
+mod balance;
 mod listener;
 mod matching;
 mod protocols;
+mod send;
 mod tls;
 
+pub(super) use acme::{Contact, Directory};
+pub(super) use balance::{Initial, Percent, PolicyName, StatusRange, WithPort};
 pub(super) use listener::{At, Mode};
 pub(super) use matching::{Network, Whole};
 pub(super) use protocols::UpgradeTo;
+pub(super) use send::{LocalAddress, Place, ServerName, Share};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};

@@ -23,6 +23,9 @@ pub enum BodyError {
     /// No byte came for this long.
     #[error("the body did not move for {0:?}")]
     Idle(std::time::Duration),
+    /// The bytes came, and so few of them that it would never end.
+    #[error("the body came with less than {0} bytes a second")]
+    Slow(u64),
     /// A plugin ended the request while its body was on the way.
     #[error("a plugin ended the request")]
     Ended,

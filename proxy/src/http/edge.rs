@@ -150,13 +150,14 @@ mod tests {
     fn edge(redirect: Option<u16>, hsts: Option<Hsts>) -> Option<Edge> {
         let redirect = redirect.map(|port| Redirect { port, status: StatusCode::PERMANENT_REDIRECT });
         let address = Address::Ip(([127, 0, 0, 1], 80).into());
-        let (name, proxy_protocol, trusted_proxies) = (None, None, None);
+        let (name, proxy_protocol, trusted_proxies, tcp) = (None, None, None, None);
         Edge::new(&Listener {
             name,
             address,
             mode: 0,
             proxy_protocol,
             trusted_proxies,
+            tcp,
             tls: None,
             redirect,
             hsts,

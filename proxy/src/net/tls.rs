@@ -1,9 +1,11 @@
-//! TLS towards clients, by rustls.
+//! TLS towards clients and endpoints, by rustls.
 
 mod authorities;
 mod certificate;
+mod client;
 mod file;
 mod handshake;
+mod hello;
 mod ocsp;
 mod resolver;
 mod subject;
@@ -17,14 +19,20 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
+use super::acme::Slot;
 use super::quic::Crypto;
-use crate::config::{self, Alpn, TlsVersion};
+use crate::config::{self, Alpn, Challenge, TlsVersion};
 use authorities::Authorities;
+pub use client::{ClientTls, Offer};
 pub use handshake::{HandshakeError, Secured};
+pub use hello::{HelloError, read_hello};
 use resolver::Resolver;
 
 /// What all of TLS here is computed by; with it comes the key exchange X25519MLKEM768, which resists quantum computers.
-static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+pub(super) static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+
+/// The protocol of an authority that looks whether a name leads here (RFC 8737, section 6.2).
+const PROOF: &[u8] = b"acme-tls/1";
 
 /// What a listener needs to speak TLS; all workers share it.
 pub struct Tls {
@@ -37,10 +45,10 @@ pub struct Tls {
     clients: Option<[u8; 32]>,
 }
 
-/// Something about a listener's files.
+/// Something about the files of TLS.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where in the listener's `tls`, as a JSON pointer.
+    /// Where in the `tls` of the listener or upstream, as a JSON pointer.
     pub pointer: String,
     /// What is wrong.
     pub message: String,
@@ -68,14 +76,19 @@ impl Finding {
 impl Tls {
     /// Reads the files. Tickets of `running` are taken where the same clients may connect. What is found goes to
     /// `findings`; there is no TLS when one of it is an error.
-    pub fn load(config: &config::Tls, running: Option<&Self>, findings: &mut Vec<Finding>) -> Option<Self> {
+    pub fn load(
+        config: &config::Tls,
+        acme: Option<Arc<Slot>>,
+        running: Option<&Self>,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Self> {
         let mut found = Vec::new();
         let certificates = config.certificates.iter().enumerate();
         let certificates =
             certificates.map(|(i, config)| certificate::load(config, &format!("/certificates/{i}"), &mut found));
         let certificates: Option<Vec<_>> = certificates.collect::<Vec<_>>().into_iter().collect();
         let authorities = config.client_certificates.as_ref().map(|config| authorities::load(config, &mut found));
-        let resolver = certificates.map(|certificates| Resolver::new(certificates, &mut found));
+        let resolver = certificates.map(|certificates| Resolver::new(certificates, acme, &mut found));
         let built = match (resolver, authorities) {
             (None, _) | (_, Some(None)) => None,
             (Some(resolver), None) => Some((resolver, None)),
@@ -106,6 +119,9 @@ impl Tls {
         };
         let mut server = builder.with_cert_resolver(Arc::new(resolver));
         server.alpn_protocols = config.alpn.iter().map(|alpn| protocol(*alpn).to_vec()).collect();
+        if config.acme.as_ref().is_some_and(|acme| acme.challenge == Challenge::TlsAlpn01) {
+            server.alpn_protocols.push(PROOF.to_vec());
+        }
         // What a session needs is in its ticket, so that every worker can resume it and none remembers it.
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.ticketer = tickets(clients, running)?;

@@ -19,6 +19,7 @@ fn route(matches: Match) -> Route {
         action: Action::Respond { status: StatusCode::OK, body: String::new() },
         timeout: Duration::from_secs(1),
         body_size: None,
+        sending: crate::config::RouteSending::default(),
         upgrades: Vec::new(),
         grpc_web: false,
         listeners: Vec::new(),

@@ -7,7 +7,13 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 use super::rescue::Refusal;
 
 /// Checks a request and brings it into one form: the target in origin-form (RFC 9112, section 3.2.1), and one `Host`.
-pub(super) fn admit(parts: &mut request::Parts) -> Result<(), Refusal> {
+///
+/// What HTTP/2 and HTTP/3 carry and a head in text does not is refused, and so are more than `most` fields: of HTTP/1
+/// all of it was seen to when its text was read.
+pub(super) fn admit(parts: &mut request::Parts, most: usize) -> Result<(), Refusal> {
+    if parts.version >= Version::HTTP_2 {
+        binary_fields(&mut parts.headers, most)?;
+    }
     if parts.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
@@ -21,6 +27,29 @@ pub(super) fn admit(parts: &mut request::Parts) -> Result<(), Refusal> {
         join_cookies(&mut parts.headers);
     }
     origin_form(parts)
+}
+
+/// Checks the fields of a message in frames (RFC 9113, section 8.2.1), and puts its cookies into one field, as HTTP/1 has
+/// them (section 8.2.3). Names in upper case, CR, LF and NUL, fields of the connection, and pseudo-fields where they do not
+/// belong have been refused by h2 and h3.
+fn binary_fields(headers: &mut HeaderMap, most: usize) -> Result<(), Refusal> {
+    if headers.len() > most {
+        return Err(Refusal::TooManyFields);
+    }
+    let mut cookies = 0;
+    for (name, value) in headers.iter() {
+        let blank = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b' ' | b'\t'));
+        if blank(value.as_bytes().first()) || blank(value.as_bytes().last()) {
+            return Err(Refusal::Field);
+        }
+        cookies += usize::from(name == COOKIE);
+    }
+    if cookies > 1 {
+        let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        let cookie = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).map_err(|_| Refusal::Field)?;
+        headers.insert(COOKIE, cookie);
+    }
+    Ok(())
 }
 
 /// The one host that the request names (RFC 9112, section 3.2; RFC 9113, section 8.3.1).

@@ -19,6 +19,8 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use self::socket::{Socket, Version};
+use super::clients::Place;
+use super::passage;
 use super::request::handle;
 use super::watch::{Patience, Waiting, Watch};
 use super::worker::Worker;
@@ -51,7 +53,18 @@ pub(super) async fn serve(worker: Arc<Worker>, mut connection: Connection, mut a
             None => return,
         }
     }
-    let Listener { tls, edge, number, trusted, .. } = listener;
+    let Listener { tls, edge, number, trusted, passage, .. } = listener;
+    // A proxy that is trusted speaks for many clients.
+    let speaks_for_itself = trusted.as_ref().is_none_or(|trusted| !trusted.from.contains(address.ip()));
+    let most = worker.pinner.pin().config().limits.connections_per_client;
+    let place = speaks_for_itself.then(|| Place::take(&worker.shared, address.ip(), most));
+    if let Some(None) = place {
+        worker.metrics.connection_refused(worker.index, "client");
+        return debug!(%address, most, "a connection is refused: the client has too many");
+    }
+    if let Some(passage) = passage {
+        return Box::pin(passage::serve(&worker, connection, address, tls, &passage)).await;
+    }
     let (stream, info, known) = match tls {
         None => (Stream::Plain(Batched::new(connection)), None, None),
         // Boxed, so that cleartext is no larger for it.
@@ -102,7 +115,17 @@ async fn introduced(
 }
 
 /// Does the handshake of a connection; nothing where that failed, or gofe drains before it is done.
-async fn secure(worker: &Worker, tls: Arc<Tls>, connection: Connection, address: SocketAddr) -> Option<Secured> {
+pub(super) async fn secure(
+    worker: &Worker,
+    tls: Arc<Tls>,
+    connection: Connection,
+    address: SocketAddr,
+) -> Option<Secured> {
+    let most = worker.pinner.pin().config().limits.handshakes;
+    let Some(_count) = worker.shared.handshake(most) else {
+        worker.metrics.connection_refused(worker.index, "handshakes");
+        return None;
+    };
     let secured = tokio::select! {
         secured = tls.accept(connection) => secured,
         () = worker.shared.drained() => return None,
@@ -186,16 +209,21 @@ async fn http1(
             connection.into_parts().io.refuse(REQUEST_TIMEOUT).await;
             Ok(None)
         }
-        End::Waited(Waiting::Idle | Waiting::Write) => Ok(None),
+        End::Waited(Waiting::Idle | Waiting::Write | Waiting::Resets) => Ok(None),
     }
 }
 
 fn patience(config: &Config, rest: Option<Duration>) -> Patience {
-    Patience { head: config.timeouts.header_read, idle: config.timeouts.idle, rest }
+    Patience { head: config.timeouts.header_read, idle: config.timeouts.idle, rest, resets: None }
 }
 
 /// hyper reads at least this much at a time.
 const MIN_BUFFER: usize = 8 << 10;
+
+/// Streams that a client may reset while they wait for their turn.
+const PENDING_RESETS: usize = 20;
+/// Streams in whose place a client may get an error of the protocol, on one connection.
+const LOCAL_RESETS: usize = 100;
 
 async fn http2(worker: &Arc<Worker>, socket: Socket, client: &Arc<Client>, watch: &Arc<Watch>) -> Result<(), String> {
     let pin = worker.pinner.pin();
@@ -204,19 +232,38 @@ async fn http2(worker: &Arc<Worker>, socket: Socket, client: &Arc<Client>, watch
     let mut connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.limits.streams)
+        // Streams that are reset before gofe has seen them (CVE-2023-44487), and those that h2 must reset itself.
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
         .enable_connect_protocol()
         .max_header_list_size(u32::try_from(config.limits.header_size).unwrap_or(u32::MAX))
         .serve_connection(socket, service);
-    let patience = patience(config, None);
+    let patience = Patience { resets: Some(config.limits.resets), ..patience(config, None) };
     let shut_down = hyper::server::conn::http2::Connection::graceful_shutdown;
     match drive(worker, &patience, watch, &mut connection, shut_down).await {
-        End::Over(ended) => ended.map_err(|error| error.to_string()),
+        End::Over(ended) => ended.map_err(|error| {
+            if is_flood(&error) {
+                worker.metrics.http2_closed(worker.index, "flood");
+            }
+            error.to_string()
+        }),
+        // To say so would be work that the client asks for.
+        End::Waited(Waiting::Resets) => {
+            worker.metrics.http2_closed(worker.index, "resets");
+            Err("the client breaks off most of its requests".to_owned())
+        }
         End::Waited(_) => {
             Pin::new(&mut connection).graceful_shutdown();
             let _ = tokio::time::timeout(CLOSE_GRACE, connection).await;
             Ok(())
         }
     }
+}
+
+/// Whether the client sent more frames of a kind that costs it nothing than h2 puts up with.
+fn is_flood(error: &hyper::Error) -> bool {
+    let error = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    error.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
 }
 
 type Response = http::Response<crate::http::Body>;
@@ -253,6 +300,9 @@ async fn drive<C: Future<Output = Result<(), hyper::Error>> + Unpin>(
     poll_fn(|cx| {
         if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(End::Over(ended));
+        }
+        if patience.resets.is_some_and(|most| watch.breaks_off(most)) {
+            return Poll::Ready(End::Waited(Waiting::Resets));
         }
         // Polled once, it wakes this task when the drain begins: each poll of it takes a lock that workers share.
         if !watched {

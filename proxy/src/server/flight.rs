@@ -19,6 +19,9 @@ use crate::http::upgrade::{Duplex, Wish};
 use crate::http::{Body, BodyError};
 use crate::snapshot::{self, Route, Step};
 
+/// The word for a client that went away, which every request is suspected of until its end.
+const CLIENT_GONE: &str = "client-gone";
+
 /// A request on its way.
 pub(super) struct Flight {
     pub(super) worker: Arc<Worker>,
@@ -64,7 +67,7 @@ impl Flight {
             started,
             status: 0,
             response_bytes: 0,
-            error: Some("client-gone"),
+            error: Some(CLIENT_GONE),
         }
     }
 
@@ -89,6 +92,9 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
+        if self.error == Some(CLIENT_GONE) {
+            self.watch.break_off();
+        }
         self.watch.end();
         self.route().metrics.end(self.worker.index, self.status, duration);
         if let Some(call) = &self.call {

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use super::clients::Place;
 use super::request::handle;
 use super::watch::{Patience, Watch};
 use super::worker::{Command, Worker};
@@ -50,6 +51,10 @@ pub(super) async fn serve(worker: Arc<Worker>, arrival: QuicArrival, at: &Addres
         let pin = worker.pinner.pin();
         QuicLimits { streams: pin.config().limits.streams, idle: pin.config().timeouts.idle }
     };
+    let Some(handshake) = worker.shared.handshake(worker.pinner.pin().config().limits.handshakes) else {
+        worker.metrics.connection_refused(worker.index, "handshakes");
+        return arrival.refuse();
+    };
     let secured = tokio::select! {
         secured = arrival.secure(&tls, limits) => secured,
         () = worker.shared.drained() => return,
@@ -59,6 +64,15 @@ pub(super) async fn serve(worker: Arc<Worker>, arrival: QuicArrival, at: &Addres
         Ok(secured) => secured,
         Err(error) => return debug!(%address, reason = error.reason, "no QUIC handshake: {error}"),
     };
+    drop(handshake);
+    // Before the handshake anybody could have written this address, and taken another's places.
+    let speaks_for_itself = trusted.as_ref().is_none_or(|trusted| !trusted.from.contains(address.ip()));
+    let most = worker.pinner.pin().config().limits.connections_per_client;
+    let place = speaks_for_itself.then(|| Place::take(&worker.shared, address.ip(), most));
+    if let Some(None) = place {
+        worker.metrics.connection_refused(worker.index, "client");
+        return debug!(%address, most, "a connection is refused: the client has too many");
+    }
     let client = Client { edge, listener: number, trusted, ..Client::new(worker.index, address, Some(info)) };
     if let Err(error) = requests(&worker, connection, &Arc::new(client)).await {
         debug!(%address, "the connection broke off: {error}");
@@ -75,7 +89,10 @@ async fn requests(
     let (patience, most) = {
         let pin = worker.pinner.pin();
         let (timeouts, limits) = (&pin.config().timeouts, &pin.config().limits);
-        (Patience { head: timeouts.header_read, idle: timeouts.idle, rest: None }, limits.header_size as u64)
+        (
+            Patience { head: timeouts.header_read, idle: timeouts.idle, rest: None, resets: None },
+            limits.header_size as u64,
+        )
     };
     let watch = Arc::new(Watch::new());
     let mut builder = h3::server::builder();

@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 use super::admit::admit;
 use super::flight::{Ending, Flight};
 use super::grpc::refusal;
-use super::meter::Meter;
+use super::meter::{Meter, Pace};
 use super::rescue::{Refusal, Trouble, rescue};
 use super::upgrade::allowed;
 use super::watch::Watch;
@@ -25,7 +25,7 @@ use crate::http::upgrade::{Switched, Wish};
 use crate::http::{Body, BodyError, hop};
 use crate::route::Origin;
 use crate::snapshot::{Action, Pin, Upstream};
-use crate::upstream::Hint;
+use crate::upstream::{self, Ends, Events, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
 enum Answer {
@@ -50,7 +50,13 @@ pub(super) async fn handle(
     let version = parts.version;
     let pin = worker.pinner.pin();
     let wish = Wish::take(&mut parts);
-    let admitted = admit(&mut parts);
+    let admitted = admit(&mut parts, pin.config().limits.header_count);
+    if let Some(answers) = &pin.answers
+        && let Some(text) = answers.text(parts.uri.path()).filter(|_| client.tls.is_none())
+    {
+        watch.end();
+        return Ok(plain(Reply { body: text.into(), ..Reply::plain(StatusCode::OK) }));
+    }
     if admitted.is_ok()
         && let Some((status, headers)) =
             client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))
@@ -154,8 +160,11 @@ impl Flight {
             return Ok(body);
         }
         let bytes = Arc::new(AtomicU64::new(0));
-        self.hand.lock().await.summary.request_bytes = Some(bytes.clone());
-        Ok(Body::layered(Meter::new(body, limit, self.pin.config().timeouts.idle, bytes, self.watch.upload())))
+        let mut exchange = self.hand.lock().await;
+        exchange.summary.request_bytes = Some(bytes.clone());
+        let pace = Pace::new(self.pin.config(), &exchange.request.headers);
+        drop(exchange);
+        Ok(Body::layered(Meter::new(body, limit, pace, bytes, self.watch.upload())))
     }
 
     async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {
@@ -164,14 +173,22 @@ impl Flight {
         let routing = std::mem::take(&mut exchange.routing);
         let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
         exchange.request_open = false;
+        let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
         let body_changes = chain.touches_body(Phase::RequestBody);
         let mut request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
-        let client = exchange.client.address.ip();
+        let address = exchange.client.address;
         drop(exchange);
         self.ask(&upstream, &mut request)?;
-        let hint = Hint { subset: &routing.subset, client: Some(client), key: None };
+        let call = upstream::Call {
+            worker: self.worker.index,
+            hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
+            ends: Some(Ends { client: address, local: None }),
+            deadline: self.started() + self.timeout(),
+            sending: &self.route().sending,
+            events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
+        };
         let begun = Instant::now();
-        let sent = upstream.cluster.send(self.worker.index, request, hint).await;
+        let sent = upstream.cluster.dispatch(call, request).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
         exchange.summary.upstream_duration = Some(took);

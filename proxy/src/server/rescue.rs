@@ -23,6 +23,12 @@ pub(super) enum Refusal {
     /// `CONNECT` asks for a tunnel.
     #[error("CONNECT is not served")]
     Connect,
+    /// A field that HTTP/1 could not carry as it stands.
+    #[error("a field's value begins or ends with a blank")]
+    Field,
+    /// More fields than `limits.header-count`.
+    #[error("the request has too many fields")]
+    TooManyFields,
     /// The path has `.` or `..` segments or the like, plain or encoded: an upstream may read it as another path than the
     /// one that the route was chosen by.
     #[error("the path can be read in two ways")]
@@ -65,20 +71,27 @@ impl Trouble {
             Self::Refused(Refusal::Host) => "bad-host",
             Self::Refused(Refusal::Target) => "bad-target",
             Self::Refused(Refusal::Connect) => "connect-refused",
+            Self::Refused(Refusal::Field) => "bad-header",
+            Self::Refused(Refusal::TooManyFields) => "too-many-headers",
             Self::Refused(Refusal::AmbiguousPath) => "ambiguous-path",
             Self::Refused(Refusal::Upgrade) => "upgrade-refused",
             Self::NoRoute => "no-route",
             Self::Body(error) | Self::Upstream(upstream::Error::RequestBody(error)) => match error {
                 BodyError::TooLarge(_) => "body-too-large",
                 BodyError::Idle(_) => "body-timeout",
+                BodyError::Slow(_) => "body-too-slow",
                 BodyError::Sender(_) | BodyError::Broken(_) => "client-broke-off",
                 BodyError::Ended => "plugin-error",
             },
             Self::ResponseBody(_) => "upstream-broke-off",
             Self::Upstream(error) => match error.kind() {
                 "no-endpoint" => "no-endpoint",
+                "circuit-open" => "circuit-open",
+                "overloaded" => "upstream-overloaded",
                 "connect" => "upstream-refused",
                 "connect-timeout" => "upstream-connect-timeout",
+                "tls" => "upstream-tls",
+                "response-timeout" => "upstream-timeout",
                 "reset" => "upstream-reset",
                 _ => "upstream-bad-response",
             },
@@ -90,13 +103,14 @@ impl Trouble {
     fn status(&self) -> StatusCode {
         match self {
             Self::Refused(Refusal::Connect) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Refused(Refusal::TooManyFields) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             // RFC 9220, section 3.
             Self::Refused(Refusal::Upgrade) => StatusCode::NOT_IMPLEMENTED,
             Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Body(error) => match error {
                 BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-                BodyError::Idle(_) => StatusCode::REQUEST_TIMEOUT,
+                BodyError::Idle(_) | BodyError::Slow(_) => StatusCode::REQUEST_TIMEOUT,
                 BodyError::Sender(_) | BodyError::Broken(_) => StatusCode::BAD_REQUEST,
                 BodyError::Ended => StatusCode::INTERNAL_SERVER_ERROR,
             },

@@ -52,7 +52,7 @@ impl Tunnel {
 
 /// How much has moved, and when it did last.
 #[derive(Default)]
-struct Moved {
+pub(super) struct Moved {
     up: Arc<AtomicU64>,
     down: AtomicU64,
 }
@@ -64,7 +64,12 @@ impl Moved {
 }
 
 /// The word for how it ended: `closed` by the two sides, `tunnel-idle` or `tunnel-broke-off`.
-async fn pass(mut client: impl Duplex, upstream: Box<dyn Duplex>, moved: &Moved, idle: Duration) -> &'static str {
+pub(super) async fn pass(
+    mut client: impl Duplex,
+    upstream: Box<dyn Duplex>,
+    moved: &Moved,
+    idle: Duration,
+) -> &'static str {
     let mut upstream = Counted { io: upstream, moved };
     let mut copy = pin!(copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER));
     let (mut seen, mut since) = (0, Instant::now());

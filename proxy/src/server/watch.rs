@@ -12,6 +12,9 @@ use super::tunnel::Tunnel;
 pub(super) struct Watch {
     /// Requests in progress.
     requests: AtomicU32,
+    /// Requests that are over, and those of them that the client broke off.
+    ended: AtomicU32,
+    broken_off: AtomicU32,
     /// Bodies of requests that have not ended, which one may do after its response.
     uploads: AtomicU32,
     /// Bytes of a request's head have come, the rest has not.
@@ -33,6 +36,8 @@ pub(super) enum Waiting {
     Head,
     /// For the client to take what is written.
     Write,
+    /// For the client to let its requests come to their ends.
+    Resets,
     /// For nothing: what a request needs may go until the next one begins.
     Rest,
 }
@@ -46,6 +51,8 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
     /// Before it rests, where it can.
     pub(super) rest: Option<Duration>,
+    /// How many requests the client may break off, where these are most of all.
+    pub(super) resets: Option<u32>,
 }
 
 impl Patience {
@@ -70,6 +77,8 @@ impl Watch {
     pub(super) fn new() -> Self {
         Self {
             requests: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
+            broken_off: AtomicU32::new(0),
             uploads: AtomicU32::new(0),
             reading: AtomicBool::new(false),
             since: AtomicU64::new(now()),
@@ -104,8 +113,20 @@ impl Watch {
         self.reading.store(false, Ordering::Relaxed);
     }
 
+    /// The client broke a request off, whose end is still to be told.
+    pub(super) fn break_off(&self) {
+        self.broken_off.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the client has broken off more requests than these, and more than half of all.
+    pub(super) fn breaks_off(&self, most: u32) -> bool {
+        let broken_off = self.broken_off.load(Ordering::Relaxed);
+        broken_off > most && u64::from(broken_off) * 2 > u64::from(self.ended.load(Ordering::Relaxed))
+    }
+
     /// A request is over.
     pub(super) fn end(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
         if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.since.store(now(), Ordering::Relaxed);
         }
@@ -169,8 +190,12 @@ mod tests {
     use super::*;
 
     /// Rests at once, and otherwise has all the time.
-    const PATIENCE: Patience =
-        Patience { head: Duration::from_secs(3_600), idle: Duration::from_secs(3_600), rest: Some(Duration::ZERO) };
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_secs(3_600),
+        idle: Duration::from_secs(3_600),
+        rest: Some(Duration::ZERO),
+        resets: None,
+    };
 
     fn waiting(watch: &Watch) -> Option<Waiting> {
         watch.left(&PATIENCE).map(|(_, waiting)| waiting)
@@ -199,6 +224,23 @@ mod tests {
         assert_eq!(waiting(&watch), Some(Waiting::Idle), "its bytes are no head");
         drop(upload);
         assert_eq!(waiting(&watch), Some(Waiting::Rest));
+    }
+
+    #[test]
+    fn a_client_that_breaks_off_most_of_its_requests_is_found() {
+        let watch = Watch::new();
+        let end = |broken_off: bool| {
+            watch.begin();
+            if broken_off {
+                watch.break_off();
+            }
+            watch.end();
+        };
+        (0..20).for_each(|_| end(false));
+        (0..20).for_each(|_| end(true));
+        assert!(!watch.breaks_off(10), "half of all");
+        end(true);
+        assert!(watch.breaks_off(10) && !watch.breaks_off(21));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tracing::{debug, error};
 
+use super::clients::Clients;
 use super::{connection, http3};
 use crate::config::Address;
 use crate::net::{Acceptor, Connection, Listening, QuicArrival, QuicEndpoint, send_in_turn};
@@ -27,6 +28,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Shared {
     /// Open connections of all workers, for the limit on them.
     connections: AtomicUsize,
+    /// TLS handshakes in progress, for the limit on them.
+    handshakes: AtomicUsize,
+    /// Connections of each client, for the limit on them.
+    pub(super) clients: Clients,
     /// Tasks that outlive their request: plugins' `complete` phases.
     tasks: AtomicUsize,
     draining: watch::Sender<bool>,
@@ -38,8 +43,14 @@ impl Shared {
     /// Nothing is open yet.
     pub fn new() -> Arc<Self> {
         let (draining, _) = watch::channel(false);
-        let (connections, tasks) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { connections, tasks, draining, drains: AtomicBool::new(false) })
+        Arc::new(Self {
+            connections: AtomicUsize::new(0),
+            handshakes: AtomicUsize::new(0),
+            clients: Clients::default(),
+            tasks: AtomicUsize::new(0),
+            draining,
+            drains: AtomicBool::new(false),
+        })
     }
 
     /// Stops accepting, and lets every connection end after the requests that it has begun.
@@ -65,6 +76,11 @@ impl Shared {
     /// Counts a task that the drain waits for, while what is returned lives.
     pub(super) fn task(self: &Arc<Self>) -> Count {
         Count::new(self.clone(), |shared| &shared.tasks)
+    }
+
+    /// Counts a TLS handshake in progress while what is returned lives; nothing where there are `most` already.
+    pub(super) fn handshake(self: &Arc<Self>, most: usize) -> Option<Count> {
+        Some(Count::new(self.clone(), |shared| &shared.handshakes)).filter(|count| count.before < most)
     }
 
     fn is_idle(&self) -> bool {
@@ -230,7 +246,7 @@ impl Worker {
         let count = Count::new(self.shared.clone(), |shared| &shared.connections);
         let most = self.pinner.pin().config().limits.connections;
         if count.before >= most {
-            self.metrics.connection_refused(self.index);
+            self.metrics.connection_refused(self.index, "connections");
             return arrival.refuse();
         }
         let worker = self.clone();
@@ -245,7 +261,7 @@ impl Worker {
     fn accepted(self: &Arc<Self>, connection: Connection, address: SocketAddr, at: &Arc<Address>) {
         let count = Count::new(self.shared.clone(), |shared| &shared.connections);
         if count.before >= self.pinner.pin().config().limits.connections {
-            self.metrics.connection_refused(self.index);
+            self.metrics.connection_refused(self.index, "connections");
             return;
         }
         let (worker, at) = (self.clone(), at.clone());

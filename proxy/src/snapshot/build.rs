@@ -11,12 +11,15 @@ use tracing::warn;
 
 use super::listeners;
 use super::plugin::{self, FailedPlugin, Key};
+use super::upstreams;
 use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
 use crate::chain::{Chain, Outbound};
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
+use crate::net::ClientTls;
+use crate::net::acme::Acme;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
-use crate::upstream::Cluster;
+use crate::upstream::{Cluster, Supervisor};
 use crate::wasm::{Artifact, Digest, Engine, Env, LoadError};
 
 /// What lives as long as the process, and every snapshot uses.
@@ -33,6 +36,10 @@ pub struct Resources {
     pub outputs: Arc<Outputs>,
     /// Plugins' own requests.
     pub outbound: Arc<dyn Outbound>,
+    /// Certificates that gofe gets by itself.
+    pub acme: Arc<Acme>,
+    /// Watches upstreams.
+    pub supervisor: Supervisor,
     /// Worker threads.
     pub workers: usize,
 }
@@ -75,15 +82,24 @@ impl<'a> Builder<'a> {
         let admin_token = builder.admin_token(config);
         let secrets = builder.secrets(config);
         let numbers = listeners::numbers(config, previous);
-        let listeners =
-            listeners::build(&loaded.source, config, previous, &numbers, &mut builder.errors, &mut builder.warnings);
+        let mut listeners = listeners::build(
+            &loaded.source,
+            config,
+            previous,
+            &numbers,
+            &resources.acme,
+            &mut builder.errors,
+            &mut builder.warnings,
+        );
+        let tls = upstreams::tls(&loaded.source, config, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
         }
         resources.engine.keep_only(|name| config.plugins.contains_key(name));
-        let upstreams = builder.upstreams(config);
+        let upstreams = builder.upstreams(config, tls);
         let routes = builder.routes(config, &plugins, &upstreams);
+        listeners::passages(config, &upstreams, &mut listeners);
         let (tables, table_of) = listeners::tables(config, &numbers);
         Ok(Snapshot {
             generation,
@@ -96,6 +112,7 @@ impl<'a> Builder<'a> {
             upstreams,
             plugins,
             identities: listeners::identities(&listeners),
+            answers: listeners::answers(config, &resources.acme),
             listeners,
             numbers,
             warnings: builder.warnings.into(),
@@ -262,11 +279,18 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn upstreams(&self, config: &config::Config) -> BTreeMap<String, Upstream> {
+    fn upstreams(&self, config: &config::Config, mut tls: BTreeMap<String, ClientTls>) -> BTreeMap<String, Upstream> {
         let build = |(name, upstream): (&String, &config::Upstream)| {
             let unchanged = self.previous.filter(|previous| previous.config().upstreams.get(name) == Some(upstream));
             let cluster = unchanged.and_then(|previous| Some(previous.upstream(name)?.cluster.clone()));
-            let cluster = cluster.unwrap_or_else(|| Arc::new(Cluster::new(name, upstream, self.resources.workers)));
+            let tls = tls.remove(name);
+            let cluster = match cluster {
+                Some(cluster) => {
+                    cluster.renew(tls);
+                    cluster
+                }
+                None => Arc::new(Cluster::new(name, upstream, tls, self.resources.workers)),
+            };
             (
                 name.clone(),
                 Upstream { name: name.as_str().into(), cluster, metrics: self.resources.metrics.upstream(name) },
@@ -297,6 +321,7 @@ impl<'a> Builder<'a> {
             },
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
+            sending: route.sending.clone(),
             upgrades: route.upgrades.clone(),
             grpc_web: route.grpc_web,
             metrics: self.resources.metrics.route(&route.name),
@@ -326,6 +351,6 @@ pub fn read_secret(secret: &Secret) -> Result<Vec<u8>, String> {
 }
 
 /// A key as a part of a JSON pointer (RFC 6901, section 3).
-fn escape(key: &str) -> String {
+pub(super) fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }

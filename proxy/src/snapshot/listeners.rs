@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::{Listener, Snapshot};
-use crate::config::{Address, Config, Diagnostic, Source};
+use super::{Listener, Passage, Snapshot, Upstream};
+use crate::config::{self, Address, Challenge, Config, Diagnostic, Source};
 use crate::http::edge::Edge;
+use crate::net::acme::{Acme, Answers};
 use crate::net::{Finding, Tls};
 use crate::route::Table;
 
@@ -42,6 +43,7 @@ pub(super) fn build(
     config: &Config,
     previous: Option<&Snapshot>,
     numbers: &BTreeMap<Address, usize>,
+    acme: &Acme,
     errors: &mut Vec<Diagnostic>,
     warnings: &mut Vec<Diagnostic>,
 ) -> BTreeMap<Address, Listener> {
@@ -49,7 +51,10 @@ pub(super) fn build(
     for (index, listener) in config.listeners.iter().enumerate() {
         let running = previous.and_then(|previous| previous.listeners.get(&listener.address)?.tls.as_deref());
         let mut findings = Vec::new();
-        let tls = listener.tls.as_ref().and_then(|tls| Tls::load(tls, running, &mut findings));
+        let tls = listener
+            .tls
+            .as_ref()
+            .and_then(|tls| Tls::load(tls, tls.acme.as_ref().map(|config| acme.slot(config)), running, &mut findings));
         for finding in findings {
             let list = if finding.warning { &mut *warnings } else { &mut *errors };
             list.push(locate(source, index, finding));
@@ -59,6 +64,7 @@ pub(super) fn build(
             number: numbers[&listener.address],
             proxy_protocol: listener.proxy_protocol.clone().map(Arc::new),
             trusted: listener.trusted_proxies.clone().map(Arc::new),
+            passage: None,
             tls: tls.map(Arc::new),
             edge,
         };
@@ -71,6 +77,25 @@ fn locate(source: &Source, listener: usize, finding: Finding) -> Diagnostic {
     let diagnostic = source.error(&format!("/listeners/{listener}/tls{}", finding.pointer), finding.message);
     let diagnostic = if finding.help.is_empty() { diagnostic } else { diagnostic.with_help(finding.help) };
     if finding.warning { diagnostic.as_warning() } else { diagnostic }
+}
+
+/// Leads listeners that pass bytes to their upstreams.
+pub(super) fn passages(
+    config: &Config,
+    upstreams: &BTreeMap<String, Upstream>,
+    listeners: &mut BTreeMap<Address, Listener>,
+) {
+    for listener in &config.listeners {
+        if let (Some(tcp), Some(built)) = (&listener.tcp, listeners.get_mut(&listener.address)) {
+            built.passage = Some(Arc::new(Passage::new(tcp, |name| upstreams[name].clone())));
+        }
+    }
+}
+
+/// What authorities are answered in cleartext, where a certificate is got by it.
+pub(super) fn answers(config: &Config, acme: &Acme) -> Option<Arc<Answers>> {
+    let of = |listener: &config::Listener| Some(listener.tls.as_ref()?.acme.as_ref()?.challenge);
+    config.listeners.iter().any(|listener| of(listener) == Some(Challenge::Http01)).then(|| acme.answers())
 }
 
 /// The headers that carry the identity of clients.

@@ -24,7 +24,7 @@ pub(crate) use self::cells::PerWorker;
 use self::cells::{Buckets, Count, Words};
 pub use self::custom::{Custom, CustomError};
 pub use self::exposition::Exposition;
-pub use self::series::{PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics};
+pub use self::series::{EndpointCounts, PluginMetrics, PluginTotals, RouteMetrics, UpstreamMetrics};
 
 /// Everything that gofe counts.
 #[derive(Debug)]
@@ -50,6 +50,10 @@ struct State {
     tunnels: Words,
     calls: Words,
     proxy_headers: Words,
+    refused: Words,
+    http2_closed: Words,
+    acme_orders: Words,
+    passed: Words,
     reloads: ReloadCounts,
     process: process::Process,
 }
@@ -59,7 +63,6 @@ struct State {
 struct ProxyCell {
     opened: Count,
     closed: Count,
-    refused: Count,
     redirected: Count,
     dropped_lines: Count,
 }
@@ -87,6 +90,10 @@ impl Metrics {
             tunnels: Words::new(workers),
             calls: Words::new(workers),
             proxy_headers: Words::new(workers),
+            refused: Words::new(workers),
+            http2_closed: Words::new(workers),
+            acme_orders: Words::new(1),
+            passed: Words::new(workers),
             reloads: ReloadCounts::default(),
             process: process::Process::new(),
         });
@@ -136,9 +143,14 @@ impl Metrics {
         self.state.proxy.at(worker).closed.add(1);
     }
 
-    /// A client connection was turned away, because the limit was reached.
-    pub fn connection_refused(&self, worker: usize) {
-        self.state.proxy.at(worker).refused.add(1);
+    /// A client connection was turned away; `limit` is which one was reached.
+    pub fn connection_refused(&self, worker: usize, limit: &'static str) {
+        self.state.refused.add(worker, limit);
+    }
+
+    /// An HTTP/2 connection was closed because of what its client did; `reason` is `resets` or `flood`.
+    pub fn http2_closed(&self, worker: usize, reason: &'static str) {
+        self.state.http2_closed.add(worker, reason);
     }
 
     /// A TLS handshake ended; `result` is `full`, `resumed`, or the word of `net::HandshakeError`.
@@ -159,6 +171,16 @@ impl Metrics {
     /// A connection was refused for its PROXY header; `reason` is the word of `net::ProxyHeaderError`, or `untrusted`.
     pub fn proxy_header_refused(&self, worker: usize, reason: &'static str) {
         self.state.proxy_headers.add(worker, reason);
+    }
+
+    /// A connection of a listener that passes bytes ended; `end` says how.
+    pub fn passed(&self, worker: usize, end: &'static str) {
+        self.state.passed.add(worker, end);
+    }
+
+    /// An order of a certificate by ACME ended.
+    pub fn acme_order(&self, issued: bool) {
+        self.state.acme_orders.add(0, if issued { "issued" } else { "failed" });
     }
 
     /// A request was sent on to HTTPS.

@@ -19,6 +19,22 @@ pub enum Error {
         /// The labels that were asked for.
         subset: Vec<(String, String)>,
     },
+    /// A circuit breaker is open.
+    #[error("upstream {upstream}: the circuit breaker of {} is open", endpoint.as_deref().unwrap_or("the upstream"))]
+    CircuitOpen {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint, where it is that of one.
+        endpoint: Option<Arc<str>>,
+    },
+    /// The upstream has as many requests or connections as it may have.
+    #[error("upstream {upstream}: over the limit on {limit}")]
+    Overloaded {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// Which limit.
+        limit: &'static str,
+    },
     /// No connection could be made: refused, unreachable, or the name is unknown.
     #[error("upstream {upstream}: no connection to {endpoint}: {source}")]
     Connect {
@@ -37,6 +53,26 @@ pub enum Error {
         /// The endpoint tried last.
         endpoint: Arc<str>,
         /// The upstream's `connect-timeout`.
+        after: Duration,
+    },
+    /// There was a connection, and no TLS on it: a certificate that does not verify, or no TLS at all.
+    #[error("upstream {upstream}: no TLS with {endpoint}: {source}")]
+    Tls {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint tried last.
+        endpoint: Arc<str>,
+        /// What rustls says.
+        source: io::Error,
+    },
+    /// The request was sent, and the head of its response did not come in time.
+    #[error("upstream {upstream}: no response from {endpoint} within {after:?}")]
+    ResponseTimeout {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// The upstream's `response-timeout`, or the `per-try-timeout`.
         after: Duration,
     },
     /// The connection was closed or reset before there was a response.
@@ -65,12 +101,28 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another endpoint could do no better.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::CircuitOpen { endpoint: None, .. } | Self::Overloaded { .. } | Self::RequestBody(_))
+    }
+
+    /// Whether the endpoint says that it has done nothing with the request (RFC 9113, section 8.7).
+    pub(super) fn is_refused_stream(&self) -> bool {
+        let Self::Reset { source, .. } = self else { return false };
+        let source = std::error::Error::source(source).and_then(|source| source.downcast_ref::<h2::Error>());
+        source.is_some_and(|source| source.reason() == Some(h2::Reason::REFUSED_STREAM))
+    }
+
     /// The word in metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NoEndpoint { .. } => "no-endpoint",
+            Self::CircuitOpen { .. } => "circuit-open",
+            Self::Overloaded { .. } => "overloaded",
             Self::Connect { .. } => "connect",
             Self::ConnectTimeout { .. } => "connect-timeout",
+            Self::Tls { .. } => "tls",
+            Self::ResponseTimeout { .. } => "response-timeout",
             Self::Reset { .. } => "reset",
             Self::BadResponse { .. } => "bad-response",
             Self::RequestBody(_) => "request-body",
@@ -81,11 +133,15 @@ impl Error {
     /// long, 408 where it stood still, and 400 where it broke off.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Connect { .. } | Self::Reset { .. } | Self::BadResponse { .. } => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoEndpoint { .. } | Self::CircuitOpen { .. } | Self::Overloaded { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Connect { .. } | Self::Tls { .. } | Self::Reset { .. } | Self::BadResponse { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestBody(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RequestBody(BodyError::Idle(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::RequestBody(BodyError::Idle(_) | BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::RequestBody(BodyError::Ended) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RequestBody(BodyError::Sender(_) | BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
         }

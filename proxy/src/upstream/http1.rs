@@ -5,6 +5,8 @@ mod upgrade;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -19,12 +21,15 @@ use tokio::runtime::Handle;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
 
+use super::connections::Turn;
 use super::message;
-use super::slot::{Failure, Flight, Slot};
-use super::upload::Watch;
+use super::proxy_header::Ends;
+use super::slot::{Failure, Flight, Life, Slot, Terms};
+use super::upload::{self, Watch};
+use super::wire::Wire;
 use crate::http::upgrade::Asked;
 use crate::http::{Body, BodyError};
-use crate::net::Batched;
+use crate::net::Offer;
 
 /// The most bytes of a response's header section, and of what is read ahead of a slow client.
 const BUFFER: usize = 64 << 10;
@@ -32,16 +37,23 @@ const BUFFER: usize = 64 << 10;
 /// How often unused connections are looked at, to close those that the endpoint has closed.
 const LOOK: Duration = Duration::from_secs(5);
 
-type Connection = http1::Connection<TokioIo<Batched>, Body>;
+type Connection = http1::Connection<TokioIo<Wire>, Body>;
 
 /// A connection: where requests go in, and what drives it.
 ///
 /// A request without a body needs no task beside the client's: whoever waits for the response drives the connection.
 /// That saves two switches of task for each request. A request with a body needs a driver of its own, since the body
 /// must move on also while nobody reads the response.
-struct Link {
+pub(super) struct Link {
     sender: SendRequest<Body>,
     driver: Driver,
+    life: Life,
+}
+
+/// Why a request has no response.
+enum Unanswered {
+    Failed(TrySendError<Request<Body>>),
+    Late(Duration),
 }
 
 enum Driver {
@@ -86,6 +98,24 @@ impl Link {
         }
     }
 
+    /// Sends a request and waits for the head of its response, for as long as the endpoint may take.
+    async fn send_in_time(
+        &mut self,
+        request: Box<Request<Body>>,
+        limit: Option<Duration>,
+        watch: &Watch,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        self.life.left -= 1;
+        let sent = match limit {
+            None => self.send(request).await,
+            Some(limit) => {
+                let answer = Box::pin(upload::within(limit, watch, self.send(request))).await;
+                answer.ok_or(Unanswered::Late(limit))?
+            }
+        };
+        sent.map_err(Unanswered::Failed)
+    }
+
     /// Sends a request and waits for the head of its response.
     async fn send(&mut self, request: Box<Request<Body>>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
         if !request.body().is_end_stream() {
@@ -116,13 +146,34 @@ pub(super) struct Parked(Vec<(Link, Instant)>);
 
 impl Parked {
     /// A connection that is open as far as anybody knows.
-    fn take(&mut self, idle_timeout: Duration) -> Option<Link> {
-        while let Some((link, since)) = self.0.pop() {
-            if link.is_ready() && since.elapsed() < idle_timeout {
+    pub(super) fn take(&mut self, idle_timeout: Duration, client: Option<Ends>) -> Option<Link> {
+        while let Some((link, since)) = self.next(client) {
+            let now = Instant::now();
+            if link.is_ready() && now.duration_since(since) < idle_timeout && link.life.goes_on(|| now) {
                 return Some(link);
             }
         }
         None
+    }
+
+    /// The one that is unused for the longest time.
+    pub(super) fn oldest(&mut self) -> Option<Link> {
+        (!self.0.is_empty()).then(|| self.0.remove(0).0)
+    }
+
+    fn next(&mut self, client: Option<Ends>) -> Option<(Link, Instant)> {
+        match client {
+            None => self.0.pop(),
+            Some(_) => {
+                let at = self.0.iter().rposition(|(link, _)| link.life.client == client)?;
+                Some(self.0.remove(at))
+            }
+        }
+    }
+
+    /// Whether there is a connection for this client, open or not.
+    pub(super) fn has_one(&self, client: Option<Ends>) -> bool {
+        self.0.iter().any(|(link, _)| client.is_none() || link.life.client == client)
     }
 
     /// Closes what was unused for too long, and what the endpoint closed; when to look again.
@@ -130,31 +181,38 @@ impl Parked {
         let mut cx = Context::from_waker(Waker::noop());
         self.0.retain_mut(|(link, since)| {
             link.drive(&mut cx);
-            link.is_ready() && now.duration_since(*since) < idle_timeout
+            link.is_ready() && now.duration_since(*since) < idle_timeout && link.life.goes_on(|| now)
         });
         self.0.first().map(|(_, since)| (*since + idle_timeout).min(now + LOOK))
     }
 }
 
-/// Sends a request on a connection at hand, or else on a new one.
+/// Sends a request on a connection at hand, or else on a new one; `fresh` is one that was made for it.
 ///
 /// A connection at hand may have been closed by the endpoint a moment ago. Where nothing was sent on it, the request
 /// goes out again on a new one; and so does, once, a repeatable request that got no answer.
 pub(super) async fn exchange(
     flight: Flight,
     mut request: Box<Request<Body>>,
-    watch: &Watch,
+    terms: &Terms<'_>,
+    fresh: Option<Link>,
 ) -> Result<Response<Body>, Failure> {
-    if request.extensions().get::<Asked>().is_some() {
-        return Box::pin(upgrade::exchange(flight, request, watch)).await;
-    }
     let slot = &flight.slot;
-    let at_hand = slot.parked.lock().take(slot.limits.idle_timeout);
+    let (watch, limit) = (&terms.watch, slot.limits.response_timeout);
+    message::for_http1(&mut request);
+    if request.extensions().get::<Asked>().is_some() {
+        return Box::pin(upgrade::exchange(flight, request, terms)).await;
+    }
+    let at_hand = match fresh {
+        Some(_) => None,
+        None => slot.parked.lock().take(slot.limits.idle_timeout, terms.client(slot)),
+    };
     if let Some(mut link) = at_hand {
         let copy = message::is_repeatable(&request).then(|| message::copy(&request));
-        match link.send(request).await {
+        match link.send_in_time(request, limit, watch).await {
             Ok(response) => return finish(response, link, flight),
-            Err(mut failed) => match failed.take_message() {
+            Err(Unanswered::Late(after)) => return Err(Failure { error: slot.late(after), unsent: None }),
+            Err(Unanswered::Failed(mut failed)) => match failed.take_message() {
                 Some(unsent) => request = Box::new(unsent),
                 None => match copy {
                     Some(copy) if !failed.error().is_parse() => request = copy,
@@ -163,14 +221,19 @@ pub(super) async fn exchange(
             },
         }
     }
-    // Boxed, as most requests find a connection at hand.
-    let mut link = match Box::pin(open(slot)).await {
+    let link = match fresh {
+        Some(link) => Ok(link),
+        // Boxed, as most requests find a connection at hand.
+        None => Box::pin(open(slot, terms)).await,
+    };
+    let mut link = match link {
         Ok(link) => link,
         Err(error) => return Err(Failure { error, unsent: Some(request) }),
     };
-    match link.send(request).await {
+    match link.send_in_time(request, limit, watch).await {
         Ok(response) => finish(response, link, flight),
-        Err(mut failed) => {
+        Err(Unanswered::Late(after)) => Err(Failure { error: slot.late(after), unsent: None }),
+        Err(Unanswered::Failed(mut failed)) => {
             let unsent = failed.take_message().map(Box::new);
             Err(Failure { error: slot.explain(failed.into_error(), watch), unsent })
         }
@@ -178,15 +241,28 @@ pub(super) async fn exchange(
 }
 
 /// A new connection.
-async fn open(slot: &Slot) -> Result<Link, super::Error> {
-    let stream = slot.connect().await?;
+async fn open(slot: &Slot, terms: &Terms<'_>) -> Result<Link, super::Error> {
+    let Some(connections) = &slot.common.connections else {
+        let (wire, _) = slot.connect_at(None, terms, Offer::Http1).await?;
+        return adopt(slot, wire, terms).await;
+    };
+    match connections.turn(slot, terms, slot.limits.connect_timeout, true).await {
+        Some(Turn::Link(link)) => Ok(link),
+        Some(Turn::Place(place)) => {
+            let (wire, _) = slot.connect_at(Some(place), terms, Offer::Http1).await?;
+            adopt(slot, wire, terms).await
+        }
+        None => Err(slot.over_connections(terms)),
+    }
+}
+
+/// Speaks HTTP/1.1 on a connection that was just made.
+pub(super) async fn adopt(slot: &Slot, wire: Wire, terms: &Terms<'_>) -> Result<Link, super::Error> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER).max_header_size(BUFFER);
-    let (sender, connection) = builder
-        .handshake(TokioIo::new(Batched::new(stream)))
-        .await
-        .map_err(|error| slot.explain(error, &Watch::default()))?;
-    Ok(Link { sender, driver: Driver::Holder(Box::new(connection)) })
+    let (sender, connection) =
+        builder.handshake(TokioIo::new(wire)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
+    Ok(Link { sender, driver: Driver::Holder(Box::new(connection)), life: slot.life(terms) })
 }
 
 /// Makes gofe's response of hyper's, and gives the connection back when the body has ended.
@@ -194,12 +270,12 @@ fn finish(response: Response<Incoming>, link: Link, flight: Flight) -> Result<Re
     flight.slot.check(&response).map_err(|error| Failure { error, unsent: None })?;
     let (mut parts, incoming) = response.into_parts();
     parts.version = Version::HTTP_11;
-    let lease = Lease { link, flight };
     let body = if incoming.is_end_stream() {
-        lease.give_back();
+        Lease { link, flight }.give_back();
         Body::Empty
     } else {
-        Body::layered(Download { incoming, lease: Some(lease) })
+        let slot = Arc::clone(&flight.slot);
+        slot.timed(Body::layered(Download { incoming, lease: Some(Lease { link, flight }) }))
     };
     Ok(Response::from_parts(parts, body))
 }
@@ -235,12 +311,24 @@ impl Lease {
 
 fn park(link: Link, flight: &Flight) {
     let slot = &flight.slot;
+    let now = Instant::now();
+    if !link.life.goes_on(|| now) {
+        return;
+    }
+    if let Some(connections) = &slot.common.connections {
+        match slot.waiting.load(Relaxed) {
+            // Who waits elsewhere has no use for this one, but for its place.
+            0 if connections.is_wanted() => return,
+            0 => {}
+            _ => slot.parked_one.notify_one(),
+        }
+    }
     let first = {
         let mut parked = slot.parked.lock();
         if parked.0.len() >= slot.limits.idle_connections {
             return;
         }
-        parked.0.push((link, Instant::now()));
+        parked.0.push((link, now));
         parked.0.len() == 1
     };
     if first {

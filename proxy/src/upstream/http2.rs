@@ -1,5 +1,5 @@
-//! HTTP/2 in cleartext with prior knowledge (RFC 9113, section 3.3) towards an endpoint: one connection carries many
-//! requests at a time.
+//! HTTP/2 towards an endpoint, in cleartext with prior knowledge (RFC 9113, section 3.3) or in TLS: one connection
+//! carries many requests at a time.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -18,10 +18,12 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::message;
-use super::slot::{Failure, Flight, Slot};
-use super::upload::Watch;
+use super::proxy_header::Ends;
+use super::slot::{Failure, Flight, Life, Slot, Terms};
+use super::upload::{self, Watch};
+use super::wire::Wire;
 use crate::http::{Body, BodyError};
-use crate::net::Batched;
+use crate::net::Offer;
 
 /// The most bytes of a response's header section.
 const HEADER_SECTION: u32 = 64 << 10;
@@ -38,6 +40,7 @@ pub(super) struct Links {
 struct Link {
     sender: SendRequest<Body>,
     load: Arc<Load>,
+    life: Life,
 }
 
 /// The use of a connection.
@@ -51,11 +54,28 @@ struct Load {
 
 impl Links {
     /// A connection with a stream to spare, and a stream on it.
-    fn take(&self) -> Option<(SendRequest<Body>, Stream)> {
+    fn take(&self, client: Option<Ends>) -> Option<(SendRequest<Body>, Stream)> {
         let mut open = self.open.lock();
-        open.retain(|link| !link.sender.is_closed());
-        let free = |link: &&Link| link.load.streams.load(Relaxed) < link.load.most.load(Relaxed);
-        open.iter().find(free).map(|link| (link.sender.clone(), Stream::begin(&link.load)))
+        // One whose time is over ends with the last of its streams.
+        open.retain(|link| !link.sender.is_closed() && link.life.goes_on(Instant::now));
+        let free = |link: &&mut Link| {
+            link.life.client == client && link.load.streams.load(Relaxed) < link.load.most.load(Relaxed)
+        };
+        open.iter_mut().find(free).map(|link| {
+            link.life.left -= 1;
+            (link.sender.clone(), Stream::begin(&link.load))
+        })
+    }
+
+    /// Whether there is a connection for this client.
+    pub(super) fn has_one(&self, client: Option<Ends>) -> bool {
+        let fits = |link: &Link| !link.sender.is_closed() && link.life.client == client;
+        self.open.lock().iter().any(|link| fits(link) && link.life.goes_on(Instant::now))
+    }
+
+    /// Waits until nobody else makes a connection, and keeps the others waiting.
+    pub(super) async fn opening(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.opening.lock().await
     }
 
     /// Closes what was unused for too long; when the next will be due.
@@ -78,43 +98,62 @@ impl Links {
 pub(super) async fn exchange(
     flight: Flight,
     mut request: Box<Request<Body>>,
-    watch: &Watch,
+    terms: &Terms<'_>,
 ) -> Result<Response<Body>, Failure> {
     let slot = Arc::clone(&flight.slot);
-    message::for_http2(&mut request, &slot.authority);
-    if let Some((mut sender, stream)) = slot.links.take() {
+    message::for_http2(&mut request, &slot.authority, slot.has_tls());
+    if let Some((mut sender, stream)) = slot.links.take(terms.client(&slot)) {
         let copy = message::is_repeatable(&request).then(|| message::copy(&request));
-        match sender.try_send_request(*request).await {
+        match in_time(&slot, terms, sender.try_send_request(*request)).await? {
             Ok(response) => return finish(response, stream, flight),
             Err(mut failed) => match failed.take_message().map(Box::new).or(copy) {
                 Some(again) => request = again,
-                None => return Err(Failure { error: slot.explain(failed.into_error(), watch), unsent: None }),
+                None => {
+                    return Err(Failure { error: slot.explain(failed.into_error(), &terms.watch), unsent: None });
+                }
             },
         }
     }
-    let (mut sender, stream) = match open(&slot).await {
+    let (mut sender, stream) = match open(&slot, terms).await {
         Ok(opened) => opened,
         Err(error) => return Err(Failure { error, unsent: Some(request) }),
     };
-    match sender.try_send_request(*request).await {
+    match in_time(&slot, terms, sender.try_send_request(*request)).await? {
         Ok(response) => finish(response, stream, flight),
         Err(mut failed) => {
             let unsent = failed.take_message().map(Box::new);
-            Err(Failure { error: slot.explain(failed.into_error(), watch), unsent })
+            Err(Failure { error: slot.explain(failed.into_error(), &terms.watch), unsent })
         }
     }
 }
 
+/// Waits for a response for as long as the endpoint may take. Giving it up resets the stream.
+async fn in_time<F: Future>(slot: &Slot, terms: &Terms<'_>, answer: F) -> Result<F::Output, Failure> {
+    let Some(limit) = slot.limits.response_timeout else { return Ok(answer.await) };
+    let answer = upload::within(limit, &terms.watch, answer).await;
+    answer.ok_or_else(|| Failure { error: slot.late(limit), unsent: None })
+}
+
 /// A new connection, or one that somebody else has just made.
-async fn open(slot: &Arc<Slot>) -> Result<(SendRequest<Body>, Stream), super::Error> {
+async fn open(slot: &Arc<Slot>, terms: &Terms<'_>) -> Result<(SendRequest<Body>, Stream), super::Error> {
     let _opening = slot.links.opening.lock().await;
-    if let Some(taken) = slot.links.take() {
+    if let Some(taken) = slot.links.take(terms.client(slot)) {
         return Ok(taken);
     }
-    let io = TokioIo::new(Batched::new(slot.connect().await?));
+    let (wire, _) = slot.connect(terms, Offer::Http2).await?;
+    adopt(slot, wire, terms).await
+}
+
+/// Speaks HTTP/2 on a connection that was just made, and begins a stream on it.
+pub(super) async fn adopt(
+    slot: &Arc<Slot>,
+    wire: Wire,
+    terms: &Terms<'_>,
+) -> Result<(SendRequest<Body>, Stream), super::Error> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.adaptive_window(true).max_header_list_size(HEADER_SECTION);
-    let (sender, connection) = builder.handshake(io).await.map_err(|error| slot.explain(error, &Watch::default()))?;
+    let made = builder.handshake(TokioIo::new(wire)).await;
+    let (sender, connection) = made.map_err(|error| slot.explain(error, &Watch::default()))?;
     let load = Arc::new(Load {
         streams: AtomicUsize::new(0),
         most: AtomicUsize::new(connection.current_max_send_streams()),
@@ -122,13 +161,14 @@ async fn open(slot: &Arc<Slot>) -> Result<(SendRequest<Body>, Stream), super::Er
     });
     tokio::spawn(drive(connection, Arc::clone(&load)));
     let stream = Stream::begin(&load);
-    slot.links.open.lock().push(Link { sender: sender.clone(), load });
+    let life = slot.life(terms);
+    slot.links.open.lock().push(Link { sender: sender.clone(), load, life });
     slot.sweep_later();
     Ok((sender, stream))
 }
 
 /// Runs a connection, and keeps what its endpoint says of the number of streams.
-async fn drive(mut connection: Connection<TokioIo<Batched>, Body, TokioExecutor>, load: Arc<Load>) {
+async fn drive(mut connection: Connection<TokioIo<Wire>, Body, TokioExecutor>, load: Arc<Load>) {
     let ended = poll_fn(|cx| {
         let polled = Pin::new(&mut connection).poll(cx);
         load.most.store(connection.current_max_send_streams(), Relaxed);
@@ -145,13 +185,14 @@ fn finish(response: Response<Incoming>, stream: Stream, flight: Flight) -> Resul
     let body = if incoming.is_end_stream() {
         Body::Empty
     } else {
-        Body::layered(Download { incoming, in_use: Some((stream, flight)) })
+        let slot = Arc::clone(&flight.slot);
+        slot.timed(Body::layered(Download { incoming, in_use: Some((stream, flight)) }))
     };
     Ok(Response::from_parts(parts, body))
 }
 
 /// A stream in use on a connection.
-struct Stream(Arc<Load>);
+pub(super) struct Stream(Arc<Load>);
 
 impl Stream {
     fn begin(load: &Arc<Load>) -> Self {

@@ -7,9 +7,17 @@ use http_body::Body as _;
 
 use crate::http::Body;
 
-/// Gives a request the form of HTTP/1.1 (RFC 9112). The target is in origin form and `Host` is there already.
+/// Gives a request the form of HTTP/1.1 (RFC 9112): the target in origin form, and `Host`. It has it already where it
+/// was not sent by HTTP/2 before.
 pub(super) fn for_http1(request: &mut Request<Body>) {
     *request.version_mut() = Version::HTTP_11;
+    if request.uri().authority().is_some() {
+        let parts = std::mem::take(request.uri_mut()).into_parts();
+        if let Some(host) = parts.authority.and_then(|host| HeaderValue::try_from(host.as_str()).ok()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        *request.uri_mut() = parts.path_and_query.map(Uri::from).unwrap_or_default();
+    }
     // RFC 9110, section 10.1.4: who sends TE says so in Connection.
     if request.headers().contains_key(TE) {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
@@ -18,7 +26,7 @@ pub(super) fn for_http1(request: &mut Request<Body>) {
 
 /// Gives a request the form of HTTP/2 (RFC 9113, section 8.3): `:authority` in the place of `Host`, no field that
 /// belongs to a connection. A request that has the form already keeps it.
-pub(super) fn for_http2(request: &mut Request<Body>, endpoint: &Authority) {
+pub(super) fn for_http2(request: &mut Request<Body>, endpoint: &Authority, secure: bool) {
     if request.uri().authority().is_some() {
         return;
     }
@@ -26,7 +34,7 @@ pub(super) fn for_http2(request: &mut Request<Body>, endpoint: &Authority) {
     let host = request.headers_mut().remove(HOST);
     let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut parts = Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(authority.unwrap_or_else(|| endpoint.clone()));
     let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
     parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));

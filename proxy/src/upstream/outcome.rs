@@ -1,17 +1,21 @@
 //! How a try at an endpoint ended, for everybody who judges endpoints by it.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use tokio::sync::Notify;
 
 use super::Error;
+use super::balance::Ewma;
+use super::endpoint::Endpoint;
+use super::outlier::Tally;
 
 /// How a try at an endpoint ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcome {
     pub(super) end: End,
     /// From the choice of the endpoint to the head of its response, or to the failure.
-    #[allow(dead_code, reason = "outlier detection is built beside this")]
     pub(super) latency: Duration,
 }
 
@@ -35,9 +39,49 @@ impl End {
     /// What an error says of the endpoint.
     pub(super) fn of(error: &Error) -> Self {
         match error {
-            Error::Connect { .. } | Error::ConnectTimeout { .. } => Self::NoConnection,
+            Error::Connect { .. } | Error::ConnectTimeout { .. } | Error::Tls { .. } => Self::NoConnection,
+            Error::ResponseTimeout { .. } => Self::Timeout,
             Error::Reset { .. } | Error::BadResponse { .. } => Self::Broken,
-            Error::NoEndpoint { .. } | Error::RequestBody(_) => Self::Nothing,
+            Error::NoEndpoint { .. } | Error::CircuitOpen { .. } | Error::Overloaded { .. } | Error::RequestBody(_) => {
+                Self::Nothing
+            }
+        }
+    }
+
+    /// Whether the endpoint failed; nothing where it says nothing of it.
+    pub(super) fn failed(self) -> Option<bool> {
+        match self {
+            Self::Response(status) => Some(status.is_server_error()),
+            Self::NoConnection | Self::Timeout | Self::Broken => Some(true),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// Who hears how tries at an endpoint end. Where nobody asks for anything, that is three looks at nothing.
+pub(super) struct Judges {
+    /// The latency, where endpoints are chosen by it.
+    pub(super) latency: Option<Ewma>,
+    /// What outlier detection counts, where there is any.
+    pub(super) tally: Option<Tally>,
+    /// Discovery, where it should look again when no connection can be made.
+    pub(super) refresh: Option<Arc<Notify>>,
+}
+
+impl Judges {
+    pub(super) fn hear(&self, outcome: &Outcome, endpoint: &Endpoint) {
+        if let Some(latency) = &self.latency
+            && outcome.end != End::Nothing
+        {
+            latency.observe(outcome.latency, Instant::now());
+        }
+        if let Some(tally) = &self.tally {
+            tally.hear(outcome, &endpoint.streak);
+        }
+        if let Some(refresh) = &self.refresh
+            && outcome.end == End::NoConnection
+        {
+            refresh.notify_one();
         }
     }
 }

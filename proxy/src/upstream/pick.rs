@@ -51,13 +51,17 @@ impl<'a> Pick<'a> {
     }
 
     /// Lets every endpoint be given again: for another try where there is no other endpoint left.
-    #[allow(dead_code, reason = "retries are built beside this")]
     pub(super) fn forget(&mut self) {
         self.wanted.tried = Tried::default();
     }
 }
 
 impl Wanted<'_> {
+    /// The hash of the request's key, where the upstream's balancing asks for one.
+    pub(super) fn key(&self) -> Option<u64> {
+        self.hint.key
+    }
+
     /// Whether the request was given this endpoint before.
     pub(super) fn has_tried(&self, slot: &Slot) -> bool {
         self.tried.has(slot.endpoint.id)

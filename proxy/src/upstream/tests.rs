@@ -19,28 +19,34 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::config::{self, Backend, Balance, Endpoint, Protocol};
+use crate::config::{self, Backend, Balance, Endpoint, Policy, Protocol};
 use crate::http::{Body, BodyError};
 
 /// An upstream of these addresses.
 fn config(addresses: &[SocketAddr]) -> config::Upstream {
     let endpoint = |address: &SocketAddr| Endpoint {
         authority: address.to_string().parse().expect("an address is an authority"),
+        socket: None,
         labels: BTreeMap::new(),
+        weight: 1,
+        priority: 0,
     };
     config::Upstream {
         backend: Backend::Endpoints(addresses.iter().map(endpoint).collect()),
-        balance: Balance::RoundRobin,
+        balance: Balance::default(),
+        health: None,
+        outliers: None,
         protocol: Protocol::Http1,
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(60),
         idle_connections: 128,
+        sending: config::Sending::default(),
     }
 }
 
 /// A cluster for one worker.
 fn cluster(addresses: &[SocketAddr]) -> Cluster {
-    Cluster::new("users", &config(addresses), 1)
+    Cluster::new("users", &config(addresses), None, 1)
 }
 
 fn request(method: Method, body: Body) -> Box<Request<Body>> {

@@ -18,7 +18,7 @@ const LEVELS: [&[&str]; 6] = [
     &["snapshot"],
     &["wasm", "upstream"],
     &["chain", "route", "store", "net"],
-    &["http", "config", "telemetry"],
+    &["http", "config", "telemetry", "watch"],
 ];
 
 /// Modules of one level that must not know each other: a plugin's request reaches `upstream` through a trait of

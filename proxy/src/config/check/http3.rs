@@ -22,6 +22,8 @@ impl Check<'_> {
             self.key_error(&key, "`http3` needs `tls`: HTTP/3 is never spoken in cleartext");
         } else if matches!(address, Address::Unix(_)) {
             self.key_error(&key, "HTTP/3 needs an IP address: there is no UDP on a Unix socket");
+        } else if raw.tcp.is_some() {
+            self.key_error(&key, "`http3` and `tcp` exclude each other: what passes bytes speaks no HTTP");
         } else if raw.proxy_protocol.is_some() {
             self.key_error(&key, "`http3` and `proxy-protocol` exclude each other: QUIC has no such header");
         }

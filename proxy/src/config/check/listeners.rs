@@ -6,13 +6,12 @@ use http::header::HOST;
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
-use super::{Check, MILLISECOND};
+use super::{Check, MILLISECOND, MINUTE};
 use crate::config::model::{Address, Alpn, Certificate, ClientCertificates, Hsts, Listener, Redirect, Tls};
 use crate::config::raw::{List, RawCertificate, RawClientCertificates, RawHsts, RawListener, RawRedirect, RawTls};
 use crate::config::source::child;
 use crate::config::written::Time;
 
-const MINUTE: Time = Time(Duration::from_secs(60));
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Check<'_> {
@@ -47,6 +46,7 @@ impl Check<'_> {
                 .as_ref()
                 .map(|raw| self.trusted_proxies(&child(at, "trusted-proxies"), &raw.0)),
             address,
+            tcp: raw.tcp.as_ref().map(|raw| self.tcp(at, raw)),
             tls: raw.tls.as_ref().map(|raw| self.tls(&tls, raw)),
             redirect: raw.redirect_to_https.as_ref().and_then(|raw| self.redirect(&redirect, &raw.0)),
             hsts: raw.hsts.as_ref().and_then(|raw| self.hsts(&hsts, &raw.0)),
@@ -66,13 +66,17 @@ impl Check<'_> {
 
     fn tls(&mut self, at: &str, raw: &RawTls) -> Tls {
         let (certificates, alpn) = (child(at, "certificates"), child(at, "alpn"));
-        if raw.certificates.is_empty() && self.source.value().pointer(&certificates).is_none_or(Value::is_array) {
+        if raw.certificates.is_empty()
+            && !self.written(&child(at, "acme"))
+            && self.source.value().pointer(&certificates).is_none_or(Value::is_array)
+        {
             let example = "write `certificates: [{ certificate: file:site.pem, private-key: file:site.key }]`";
             self.error_with_help(&certificates, "there is no certificate", example);
         }
         let each = raw.certificates.iter().flatten();
         Tls {
             certificates: each.map(|raw| self.certificate(raw)).collect(),
+            acme: raw.acme.as_ref().map(|raw| self.acme(&child(at, "acme"), raw)),
             minimum_version: raw.minimum_version.as_ref().map(|version| version.0).unwrap_or_default(),
             alpn: self.alpn(&alpn, raw),
             client_certificates: raw

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::Check;
-use crate::config::model::{Action, Config, Match, Route};
+use crate::config::model::{Action, Config, Match, Route, Tcp};
 use crate::config::source::child;
 
 /// Gives each route without a name one of its own: its path, with host and methods when those tell it apart.
@@ -51,6 +51,8 @@ impl Check<'_> {
                 upstreams.insert(name);
             }
         }
+        let passed = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
+        upstreams.extend(passed.flat_map(Tcp::upstreams));
         // A plugin may choose an upstream, and then its configuration names it.
         config.plugins.values().for_each(|plugin| words(&plugin.config, &mut upstreams));
         self.report_unused("upstream", "/upstreams", "route leads to it", &upstreams);

@@ -42,6 +42,7 @@ impl Check<'_> {
             chain: raw.chain.clone(),
             action: self.action(at, raw),
             timeout: self.time(&child(at, "timeout"), raw.timeout.as_ref(), Duration::from_secs(60), MILLISECOND, DAY),
+            sending: self.route_sending(at, raw),
             body_size: raw.body_size.as_ref().map(|size| self.size(&child(at, "body-size"), Some(size), 0, 0, most)),
             upgrades: self.upgrades(&child(at, "upgrades"), &raw.upgrades),
             grpc_web: self.grpc_web(at, raw),

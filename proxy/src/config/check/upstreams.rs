@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Check, DAY, MILLISECOND};
+use http::uri::Authority;
+
+use super::{Check, DAY, MILLISECOND, send};
 use crate::config::model::{Backend, Endpoint, Upstream};
-use crate::config::raw::RawUpstream;
+use crate::config::raw::{Brief, List, RawEndpoint, RawUpstream};
 use crate::config::source::child;
+use crate::config::written::Place;
 
 impl Check<'_> {
     pub(super) fn upstreams(&mut self, raw: &BTreeMap<String, RawUpstream>) -> BTreeMap<String, Upstream> {
@@ -21,10 +24,13 @@ impl Check<'_> {
 
     fn upstream(&mut self, at: &str, raw: &RawUpstream) -> Upstream {
         let (connect, idle) = (child(at, "connect-timeout"), child(at, "idle-timeout"));
+        let protocol = raw.protocol.as_ref().map(|protocol| protocol.0).unwrap_or_default();
         Upstream {
             backend: self.backend(at, raw),
-            balance: raw.balance.as_ref().map(|balance| balance.0).unwrap_or_default(),
-            protocol: raw.protocol.as_ref().map(|protocol| protocol.0).unwrap_or_default(),
+            balance: self.balance(at, raw),
+            health: self.health(at, raw, protocol),
+            outliers: self.outliers(at, raw),
+            protocol,
             connect_timeout: self.time(
                 &connect,
                 raw.connect_timeout.as_ref(),
@@ -34,25 +40,32 @@ impl Check<'_> {
             ),
             idle_timeout: self.time(&idle, raw.idle_timeout.as_ref(), Duration::from_secs(60), MILLISECOND, DAY),
             idle_connections: self.count(&child(at, "idle-connections"), raw.idle_connections, 128, 0, 65_535),
+            sending: self.sending(at, raw),
         }
     }
 
     fn backend(&mut self, at: &str, raw: &RawUpstream) -> Backend {
         let (endpoints, builtin) = (child(at, "endpoints"), child(at, "builtin"));
-        match (self.written(&endpoints), self.written(&builtin)) {
-            (true, true) => self.error(&builtin, "`endpoints` and `builtin` exclude each other"),
-            (false, false) => self.error_with_help(at, "there are no endpoints", "write `endpoints: [HOST:PORT]`"),
-            (true, false) if self.source.value().pointer(&endpoints).is_some_and(is_empty_list) => {
+        let discovery = child(at, "discovery");
+        match (self.written(&endpoints), self.written(&builtin), self.written(&discovery)) {
+            (true, true, _) => self.error(&builtin, "`endpoints` and `builtin` exclude each other"),
+            (true, _, true) => self.error(&discovery, "`endpoints` and `discovery` exclude each other"),
+            (_, true, true) => self.error(&discovery, "`builtin` and `discovery` exclude each other"),
+            (false, false, false) => {
+                self.error_with_help(at, "there are no endpoints", "write `endpoints: [HOST:PORT]`");
+            }
+            (true, false, false) if self.source.value().pointer(&endpoints).is_some_and(is_empty_list) => {
                 self.error(&endpoints, "there are no endpoints");
             }
             _ => {}
         }
-        match &raw.builtin {
-            Some(builtin) => {
+        match (&raw.builtin, &raw.discovery) {
+            (Some(builtin), _) => {
                 self.useless(at, raw);
                 builtin.0.clone()
             }
-            None => Backend::Endpoints(self.endpoints(&endpoints, raw)),
+            (None, Some(found)) => self.discovery(&discovery, found),
+            (None, None) => Backend::Endpoints(self.endpoints(&endpoints, &raw.endpoints)),
         }
     }
 
@@ -60,25 +73,36 @@ impl Check<'_> {
     fn useless(&mut self, at: &str, raw: &RawUpstream) {
         let given = [
             ("balance", raw.balance.is_some()),
-            ("protocol", raw.protocol.is_some()),
+            ("health", raw.health.is_some()),
+            ("outlier-detection", raw.outlier_detection.is_some()),
             ("connect-timeout", raw.connect_timeout.is_some()),
             ("idle-timeout", raw.idle_timeout.is_some()),
             ("idle-connections", raw.idle_connections.is_some()),
         ];
-        for (key, _) in given.iter().filter(|(_, given)| *given) {
+        for (key, _) in given.iter().chain(&send::given(raw)).filter(|(_, given)| *given) {
             self.key_error(&child(at, key), format!("`{key}` has no effect on a builtin upstream"));
         }
     }
 
-    fn endpoints(&mut self, at: &str, raw: &RawUpstream) -> Vec<Endpoint> {
+    pub(super) fn endpoints(&mut self, at: &str, raw: &List<Brief<RawEndpoint>>) -> Vec<Endpoint> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
-        for (index, endpoint) in raw.endpoints.iter().enumerate() {
-            let Some(endpoint) = endpoint.as_ref().map(|endpoint| &endpoint.0) else { continue };
-            let authority = endpoint.address.0.0.clone();
-            if endpoints.iter().any(|other| other.authority == authority) {
-                self.error(&format!("{at}/{index}"), format!("{authority} is in this upstream twice"));
+        for (index, endpoint) in raw.iter().enumerate() {
+            let Some(raw) = endpoint.as_ref().map(|endpoint| &endpoint.0) else { continue };
+            let (authority, socket) = match raw.address.0.clone() {
+                Place::Network(authority) => (authority, None),
+                Place::Socket(path) => (Authority::from_static("localhost"), Some(path)),
+            };
+            let endpoint = Endpoint { authority, socket, labels: raw.labels.clone(), weight: 1, priority: 0 };
+            if endpoints.iter().any(|other| other.authority == endpoint.authority && other.socket == endpoint.socket) {
+                self.error(&format!("{at}/{index}"), format!("{} is in this upstream twice", endpoint.address()));
             }
-            endpoints.push(Endpoint { authority, labels: endpoint.labels.clone() });
+            let at = format!("{at}/{index}");
+            let weight = self.count(&child(&at, "weight"), raw.weight, 1, 0, 10_000) as u32;
+            let priority = self.count(&child(&at, "priority"), raw.priority, 0, 0, 255) as u8;
+            endpoints.push(Endpoint { weight, priority, ..endpoint });
+        }
+        if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.weight == 0) {
+            self.error(at, "every endpoint has the weight 0, so none gets a request");
         }
         endpoints
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Hsts, Redirect, Tls};
+use super::{Hsts, Redirect, Tcp, Tls};
 
 /// One address on which gofe accepts clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Listener {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Who is believed about the client's address; absent where nobody is.
     pub trusted_proxies: Option<TrustedProxies>,
+    /// What happens to bytes that are passed on as they are; absent where the listener serves HTTP.
+    pub tcp: Option<Tcp>,
     /// TLS; absent for cleartext.
     pub tls: Option<Tls>,
     /// Where requests are sent instead of being served; only on cleartext listeners.

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 
-use super::HostPattern;
+use super::{Acme, HostPattern};
 
 /// TLS on a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// Certificates; the first is for clients that name no server or one that no certificate has.
+    /// Certificates; the first is for clients that name no server or one that no certificate has. None where `acme` is
+    /// there, which then stands first.
     pub certificates: Vec<Certificate>,
+    /// A certificate that gofe gets by itself; absent where it gets none.
+    pub acme: Option<Acme>,
     /// The oldest version that is spoken. Default 1.2.
     pub minimum_version: TlsVersion,
     /// Application protocols, the preferred first. Default h2 and http/1.1.
@@ -102,7 +105,8 @@ impl Tls {
             let Certificate { certificate, private_key, ocsp, .. } = certificate;
             [Some(certificate), Some(private_key), ocsp.as_ref()].into_iter().flatten()
         });
+        let authority = self.acme.as_ref().and_then(|acme| acme.authority.as_ref());
         let authorities = self.client_certificates.as_ref().map(|clients| &clients.authorities);
-        certificates.chain(authorities).map(PathBuf::as_path)
+        certificates.chain(authorities).chain(authority).map(PathBuf::as_path)
     }
 }

@@ -6,7 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{Brief, List, Main, RawHsts, RawHttp3, RawRedirect, RawTls};
+use super::{Brief, List, Main, RawHsts, RawHttp3, RawRedirect, RawTcp, RawTls};
 use crate::config::model::ClientHeader;
 use crate::config::written::{As, At, Mode, Network, Time};
 
@@ -18,6 +18,7 @@ pub(in crate::config) struct RawListener {
     pub(in crate::config) mode: Option<As<Mode>>,
     pub(in crate::config) proxy_protocol: Option<Brief<RawProxyProtocol>>,
     pub(in crate::config) trusted_proxies: Option<Brief<RawTrustedProxies>>,
+    pub(in crate::config) tcp: Option<RawTcp>,
     pub(in crate::config) tls: Option<RawTls>,
     pub(in crate::config) redirect_to_https: Option<Brief<RawRedirect>>,
     pub(in crate::config) hsts: Option<Brief<RawHsts>>,

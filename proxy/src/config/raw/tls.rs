@@ -6,7 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{List, Main};
+use super::{List, Main, RawAcme};
 use crate::config::model::{Alpn, HostPattern, TlsVersion, Verify};
 use crate::config::written::{As, FieldName, FilePath, RedirectStatus, Time};
 
@@ -15,6 +15,7 @@ use crate::config::written::{As, FieldName, FilePath, RedirectStatus, Time};
 pub(in crate::config) struct RawTls {
     #[serde(default)]
     pub(in crate::config) certificates: List<RawCertificate>,
+    pub(in crate::config) acme: Option<RawAcme>,
     pub(in crate::config) minimum_version: Option<As<TlsVersion>>,
     #[serde(default)]
     pub(in crate::config) alpn: List<As<Alpn>>,

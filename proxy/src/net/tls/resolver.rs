@@ -8,8 +8,9 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::Finding;
 use super::certificate::Loaded;
+use super::{Finding, PROOF};
+use crate::net::acme::Slot;
 
 /// Certificates by name. One name may have several, with keys of different kinds.
 pub(super) struct Resolver {
@@ -19,6 +20,8 @@ pub(super) struct Resolver {
     /// For clients that name no server, or one that is not here: the first certificate, and those that share a name
     /// with it.
     default: Vec<Arc<CertifiedKey>>,
+    /// The certificate that gofe gets by itself.
+    acme: Option<Arc<Slot>>,
 }
 
 impl fmt::Debug for Resolver {
@@ -28,8 +31,8 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    pub(super) fn new(certificates: Vec<Loaded>, found: &mut Vec<Finding>) -> Self {
-        let mut resolver = Self { exact: HashMap::new(), below: HashMap::new(), default: Vec::new() };
+    pub(super) fn new(certificates: Vec<Loaded>, acme: Option<Arc<Slot>>, found: &mut Vec<Finding>) -> Self {
+        let mut resolver = Self { exact: HashMap::new(), below: HashMap::new(), default: Vec::new(), acme };
         let first = certificates.first().map(|first| (first.key.clone(), first.names.first().cloned()));
         for (index, Loaded { key, names }) in certificates.into_iter().enumerate() {
             for name in names {
@@ -71,6 +74,13 @@ impl Resolver {
     }
 
     pub(super) fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let of_acme = self.acme.as_ref().filter(|acme| match name {
+            Some(name) => acme.is_for(name) || (self.default.is_empty() && self.find(Some(name)).is_empty()),
+            None => self.default.is_empty(),
+        });
+        if let Some(key) = of_acme.and_then(|acme| acme.current()) {
+            return Some(key);
+        }
         let keys = self.find(name);
         keys.iter().find(|key| key.key.choose_scheme(schemes).is_some()).or(keys.first()).cloned()
     }
@@ -78,6 +88,10 @@ impl Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // One that asks for this protocol and no other is an authority, and gets no certificate but its own.
+        if hello.alpn().is_some_and(|mut protocols| protocols.next() == Some(PROOF) && protocols.next().is_none()) {
+            return self.acme.as_ref()?.proof(hello.server_name()?);
+        }
         self.choose(hello.server_name(), hello.signature_schemes())
     }
 }

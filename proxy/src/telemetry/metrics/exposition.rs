@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
 
 use super::State;
 use super::cells::{BOUNDS, BUCKETS, Distribution};
+use super::series::EndpointCounts;
 
 /// The dialect of `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,9 +146,19 @@ impl State {
         family(encoder, "gofe_connections_active", Gauge, "Client connections that are open.")?
             .gauge(&[], opened.saturating_sub(closed))?;
         family(encoder, "gofe_connections", Counter, "Client connections that were accepted.")?.counter(&[], opened)?;
-        let refused = self.proxy.sum(|cell| cell.refused.get());
-        family(encoder, "gofe_connections_refused", Counter, "Client connections over the limit.")?
-            .counter(&[], refused)?;
+        let help = "Client connections over a limit, by which.";
+        let mut refused = family(encoder, "gofe_connections_refused", Counter, help)?;
+        self.refused.totals().into_iter().try_for_each(|(limit, count)| refused.counter(&[("limit", limit)], count))?;
+        let help = "Connections whose bytes were passed on, by how they ended.";
+        let mut passed = family(encoder, "gofe_tcp_connections", Counter, help)?;
+        self.passed.totals().into_iter().try_for_each(|(end, count)| passed.counter(&[("end", end)], count))?;
+        let mut orders = family(encoder, "gofe_acme_orders", Counter, "Orders of certificates by ACME, by result.")?;
+        let results = self.acme_orders.totals();
+        results.into_iter().try_for_each(|(result, count)| orders.counter(&[("result", result)], count))?;
+        let help = "HTTP/2 connections closed for what their clients did, by reason.";
+        let mut closed = family(encoder, "gofe_http2_closed", Counter, help)?;
+        let reasons = self.http2_closed.totals();
+        reasons.into_iter().try_for_each(|(reason, count)| closed.counter(&[("reason", reason)], count))?;
         let redirected = self.proxy.sum(|cell| cell.redirected.get());
         family(encoder, "gofe_redirects", Counter, "Requests that a listener sent on to HTTPS.")?
             .counter(&[], redirected)?;
@@ -204,11 +215,20 @@ impl State {
                 requests.counter(&[("upstream", name.as_str()), ("outcome", outcome)], count)?;
             }
         }
+        let help = "Repeated tries, rivals, breakers that change, and requests over a limit.";
+        let mut events = family(encoder, "gofe_upstream_events", Counter, help)?;
+        for (name, upstream) in &upstreams {
+            for (event, count) in upstream.events() {
+                events.counter(&[("upstream", name.as_str()), ("event", event)], count)?;
+            }
+        }
         let help = "From the choice of an endpoint to the response's headers or the failure.";
         let mut durations = family(encoder, "gofe_upstream_duration_seconds", Histogram, help)?;
-        upstreams
-            .iter()
-            .try_for_each(|(name, upstream)| durations.histogram(&[("upstream", name.as_str())], &upstream.durations()))
+        upstreams.iter().try_for_each(|(name, upstream)| {
+            durations.histogram(&[("upstream", name.as_str())], &upstream.durations())
+        })?;
+        let counts: Vec<_> = upstreams.iter().map(|(name, upstream)| (name.as_str(), upstream.endpoints())).collect();
+        encode_endpoints(encoder, &counts)
     }
 
     fn encode_plugins(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -248,4 +268,30 @@ impl State {
         }
         Ok(())
     }
+}
+
+fn encode_endpoints(encoder: &mut DescriptorEncoder<'_>, upstreams: &[(&str, EndpointCounts)]) -> fmt::Result {
+    let mut states = family(encoder, "gofe_upstream_endpoints", Gauge, "Endpoints, by state.")?;
+    for (name, counts) in upstreams {
+        for (state, count) in &counts.states {
+            states.gauge(&[("upstream", name), ("state", state)], *count)?;
+        }
+    }
+    let mut ejections = family(encoder, "gofe_upstream_ejections", Counter, "Endpoints ejected, by cause.")?;
+    for (name, counts) in upstreams {
+        for (cause, count) in &counts.ejections {
+            ejections.counter(&[("upstream", name), ("cause", cause)], *count)?;
+        }
+    }
+    let mut checks = family(encoder, "gofe_upstream_health_checks", Counter, "Health checks, by result.")?;
+    for (name, counts) in upstreams.iter().filter(|(_, counts)| counts.good_checks + counts.bad_checks > 0) {
+        checks.counter(&[("upstream", name), ("result", "ok")], counts.good_checks)?;
+        checks.counter(&[("upstream", name), ("result", "failed")], counts.bad_checks)?;
+    }
+    let help = "Searches for endpoints that found none.";
+    let mut searches = family(encoder, "gofe_upstream_discovery_failures", Counter, help)?;
+    for (name, counts) in upstreams.iter().filter(|(_, counts)| counts.failed_searches > 0) {
+        searches.counter(&[("upstream", name)], counts.failed_searches)?;
+    }
+    Ok(())
 }

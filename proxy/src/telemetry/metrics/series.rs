@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::cells::{Buckets, Count, Distribution, Level, PerWorker, Words, nanos};
 
 /// The values of a `code` label: status classes, so that a peer's odd statuses make no new series. `other` is what
@@ -76,6 +78,24 @@ impl RouteMetrics {
 pub struct UpstreamMetrics {
     cells: PerWorker<UpstreamCell>,
     failures: Words,
+    events: Words,
+    endpoints: Mutex<EndpointCounts>,
+}
+
+/// What is counted of an upstream's endpoints. Who scrapes brings it up to date first, so that nothing is counted
+/// twice.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct EndpointCounts {
+    /// Endpoints by state.
+    pub states: Vec<(&'static str, u64)>,
+    /// Ejections by cause.
+    pub ejections: Vec<(&'static str, u64)>,
+    /// Health checks that succeeded.
+    pub good_checks: u64,
+    /// Health checks that failed.
+    pub bad_checks: u64,
+    /// Searches for endpoints that found none.
+    pub failed_searches: u64,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +106,22 @@ struct UpstreamCell {
 
 impl UpstreamMetrics {
     pub(super) fn new(workers: usize) -> Self {
-        Self { cells: PerWorker::new(workers), failures: Words::new(workers) }
+        Self {
+            cells: PerWorker::new(workers),
+            failures: Words::new(workers),
+            events: Words::new(workers),
+            endpoints: Mutex::default(),
+        }
+    }
+
+    /// Something happened that operators want to know of: a repeated try, a breaker that opens, a limit that is reached.
+    pub fn event(&self, worker: usize, event: &'static str) {
+        self.events.add(worker, event);
+    }
+
+    /// Events by their words.
+    pub(super) fn events(&self) -> Vec<(&'static str, u64)> {
+        self.events.totals()
     }
 
     /// A try brought a response. `duration` runs from the choice of an endpoint to the response's headers.
@@ -100,6 +135,15 @@ impl UpstreamMetrics {
     pub fn failure(&self, worker: usize, outcome: &'static str, duration: Duration) {
         self.failures.add(worker, outcome);
         self.cells.at(worker).durations.record(duration);
+    }
+
+    /// What is counted of the endpoints now.
+    pub fn set_endpoints(&self, counts: EndpointCounts) {
+        *self.endpoints.lock() = counts;
+    }
+
+    pub(super) fn endpoints(&self) -> EndpointCounts {
+        self.endpoints.lock().clone()
     }
 
     /// Tries by outcome: a status class or the word of a failure.

@@ -100,7 +100,7 @@ fn the_proxys_own_events_are_counted() {
     metrics.connection_opened(0);
     metrics.connection_opened(0);
     metrics.connection_closed(0);
-    metrics.connection_refused(0);
+    metrics.connection_refused(0, "connections");
     metrics.error(0, "upstream-timeout");
     metrics.serving(1);
     metrics.reload_ok(2, 30 * MS);
@@ -109,7 +109,7 @@ fn the_proxys_own_events_are_counted() {
     let values = [
         ("gofe_connections_active", 1.0),
         ("gofe_connections_total", 2.0),
-        ("gofe_connections_refused_total", 1.0),
+        ("gofe_connections_refused_total{limit=\"connections\"}", 1.0),
         (r#"gofe_errors_total{reason="upstream-timeout"}"#, 1.0),
         ("gofe_config_generation", 2.0),
         (r#"gofe_reloads_total{result="ok"}"#, 1.0),

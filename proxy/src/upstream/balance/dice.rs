@@ -1,4 +1,4 @@
-//! Chance, as cheap as a balancer needs it.
+//! Chance and hashes, as cheap as a balancer needs them.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -39,6 +39,18 @@ pub(super) fn below(dice: u32, limit: usize) -> usize {
     ((u64::from(dice) * limit as u64) >> 32) as usize
 }
 
+/// A number from 0 up to 1.
+pub(in crate::upstream) fn fraction(dice: u64) -> f64 {
+    (dice >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// The hash of a key: FNV-1a, then mixed. It is the same in every process and for ever, since several gofe must send a
+/// key to the same endpoint, and so must one that has restarted.
+pub(in crate::upstream) fn hash(key: &[u8]) -> u64 {
+    let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    mix(key.iter().fold(0xcbf2_9ce4_8422_2325, fnv))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +75,10 @@ mod tests {
     fn two_choices_spread_among_equals() {
         let share = share(&[2, 2, 2, 2], 4_000);
         assert!(share.iter().all(|n| *n > 700), "{share:?}");
+    }
+
+    #[test]
+    fn a_hash_is_for_ever() {
+        assert_eq!([hash(b""), hash(b"a")], [0xf52a_15e9_a9b5_e89b, 0x02c0_bdbf_4814_20f8]);
     }
 }

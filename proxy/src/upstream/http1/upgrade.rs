@@ -11,8 +11,7 @@ use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1::Connection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::super::slot::{Failure, Flight};
-use super::super::upload::Watch;
+use super::super::slot::{Failure, Flight, Terms};
 use super::{Driver, Link, finish, log_end, open};
 use crate::http::Body;
 use crate::http::upgrade::{Duplex, Switched};
@@ -21,10 +20,10 @@ use crate::http::upgrade::{Duplex, Switched};
 pub(super) async fn exchange(
     flight: Flight,
     request: Box<Request<Body>>,
-    watch: &Watch,
+    terms: &Terms<'_>,
 ) -> Result<Response<Body>, Failure> {
     let slot = &flight.slot;
-    let Link { mut sender, driver } = match open(slot).await {
+    let Link { mut sender, driver, life } = match open(slot, terms).await {
         Ok(link) => link,
         Err(error) => return Err(Failure { error, unsent: Some(request) }),
     };
@@ -42,12 +41,12 @@ pub(super) async fn exchange(
         Ok(response) => response,
         Err(mut failed) => {
             let unsent = failed.take_message().map(Box::new);
-            return Err(Failure { error: slot.explain(failed.into_error(), watch), unsent });
+            return Err(Failure { error: slot.explain(failed.into_error(), &terms.watch), unsent });
         }
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let driver = if driven.ended { Driver::Ended } else { Driver::Holder(connection) };
-        return finish(response, Link { sender, driver }, flight);
+        return finish(response, Link { sender, driver, life }, flight);
     }
     poll_fn(|cx| if driven.drive(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
     let (parts, _) = response.into_parts();

@@ -24,10 +24,13 @@ async fn a_refused_connection_is_a_bad_gateway() {
 async fn an_unknown_name_is_a_bad_gateway() {
     let mut config = config(&[]);
     config.backend = Backend::Endpoints(vec![Endpoint {
+        socket: None,
         authority: "no-such-name.invalid:80".parse().unwrap(),
         labels: BTreeMap::new(),
+        weight: 1,
+        priority: 0,
     }]);
-    let error = Cluster::new("users", &config, 1).send(0, get(), Hint::default()).await.unwrap_err();
+    let error = Cluster::new("users", &config, None, 1).send(0, get(), Hint::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.status().as_u16()), ("connect", 502));
 }
 
@@ -48,7 +51,7 @@ async fn no_connection_in_time_is_a_gateway_timeout() {
         .collect();
     let mut config = config(&[address]);
     config.connect_timeout = Duration::from_millis(50);
-    let error = Cluster::new("users", &config, 1).send(0, get(), Hint::default()).await.unwrap_err();
+    let error = Cluster::new("users", &config, None, 1).send(0, get(), Hint::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.status().as_u16()), ("connect-timeout", 504));
 }
 
@@ -102,7 +105,7 @@ async fn a_body_that_breaks_off_never_looks_whole() {
         let cluster = cluster(&[peer.address]);
         let sent = cluster.send(0, get(), Hint::default()).await.unwrap();
         assert!(matches!(text(sent).await, Err(BodyError::Sender(_))), "{response:?}");
-        assert_eq!(cluster.endpoints()[0].failures, 1);
+        assert_eq!(cluster.status().endpoints[0].failures, 1);
     }
 }
 
@@ -112,7 +115,7 @@ async fn a_client_body_that_fails_is_not_the_upstreams_fault() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let mut config = config(&[peer.address]);
         config.protocol = protocol;
-        let cluster = Cluster::new("users", &config, 1);
+        let cluster = Cluster::new("users", &config, None, 1);
         for (fault, status) in
             [(BodyError::TooLarge(3), 413), (BodyError::Idle(Duration::from_secs(1)), 408), (BodyError::Ended, 500)]
         {
@@ -121,6 +124,6 @@ async fn a_client_body_that_fails_is_not_the_upstreams_fault() {
             assert!(matches!(error, Error::RequestBody(_)), "{protocol:?}: {error}");
             assert_eq!(error.status().as_u16(), status, "{protocol:?}: {error}");
         }
-        assert_eq!(cluster.endpoints()[0].failures, 0);
+        assert_eq!(cluster.status().endpoints[0].failures, 0);
     }
 }

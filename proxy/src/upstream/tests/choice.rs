@@ -22,12 +22,15 @@ async fn answers(cluster: &Cluster, count: usize, subset: &[(String, String)]) -
 
 fn labelled(peers: &[Peer], labels: &[&[(&str, &str)]]) -> Cluster {
     let endpoint = |(peer, labels): (&Peer, &&[(&str, &str)])| Endpoint {
+        socket: None,
         authority: peer.address.to_string().parse().unwrap(),
         labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        weight: 1,
+        priority: 0,
     };
     let mut config = config(&[]);
     config.backend = Backend::Endpoints(peers.iter().zip(labels).map(endpoint).collect());
-    Cluster::new("users", &config, 1)
+    Cluster::new("users", &config, None, 1)
 }
 
 fn subset(labels: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -39,14 +42,14 @@ async fn endpoints_take_turns() {
     let peers = peers().await;
     let cluster = cluster(&peers.each_ref().map(|peer| peer.address));
     assert_eq!(answers(&cluster, 6, &[]).await, "abcabc");
-    let totals: Vec<_> = cluster.endpoints().iter().map(|endpoint| endpoint.total).collect();
+    let totals: Vec<_> = cluster.status().endpoints.iter().map(|endpoint| endpoint.total).collect();
     assert_eq!(totals, [2, 2, 2]);
 }
 
 #[tokio::test]
 async fn workers_begin_at_different_endpoints() {
     let peers = peers().await;
-    let cluster = Cluster::new("users", &config(&peers.each_ref().map(|peer| peer.address)), 3);
+    let cluster = Cluster::new("users", &config(&peers.each_ref().map(|peer| peer.address)), None, 3);
     let mut all = String::new();
     for worker in 0..3 {
         all += &text(cluster.send(worker, get(), Hint::default()).await.unwrap()).await.unwrap();
@@ -58,13 +61,13 @@ async fn workers_begin_at_different_endpoints() {
 async fn a_busy_endpoint_is_avoided_until_its_body_has_ended() {
     let peers = peers().await;
     let mut config = config(&[peers[0].address, peers[1].address]);
-    config.balance = Balance::LeastRequest;
-    let cluster = Cluster::new("users", &config, 1);
+    config.balance.policy = Policy::LeastRequest;
+    let cluster = Cluster::new("users", &config, None, 1);
     let held = cluster.send(0, get(), Hint::default()).await.unwrap();
-    let busy = if held.endpoint == cluster.endpoints()[0].address { "a" } else { "b" };
+    let busy = if held.endpoint == cluster.status().endpoints[0].address { "a" } else { "b" };
     assert!(!answers(&cluster, 20, &[]).await.contains(busy));
     assert_eq!(text(held).await.unwrap(), busy);
-    assert!(cluster.endpoints().iter().all(|endpoint| endpoint.in_flight == 0));
+    assert!(cluster.status().endpoints.iter().all(|endpoint| endpoint.in_flight == 0));
     assert!(answers(&cluster, 50, &[]).await.contains(busy));
 }
 
@@ -100,7 +103,7 @@ async fn an_endpoint_that_refuses_is_passed_over() {
     let [peer, ..] = peers().await;
     let cluster = cluster(&[nobody(), peer.address, nobody()]);
     assert_eq!(answers(&cluster, 6, &[]).await, "aaaaaa");
-    let failures: u64 = cluster.endpoints().iter().map(|endpoint| endpoint.failures).sum();
+    let failures: u64 = cluster.status().endpoints.iter().map(|endpoint| endpoint.failures).sum();
     assert!(failures > 0);
 }
 
@@ -109,7 +112,7 @@ async fn where_all_refuse_each_is_tried_once() {
     let cluster = cluster(&[nobody(), nobody(), nobody()]);
     let body = Frames::body(vec![data("unsent")]);
     cluster.send(0, request(Method::POST, body), Hint::default()).await.unwrap_err();
-    let totals: Vec<_> = cluster.endpoints().iter().map(|endpoint| endpoint.total).collect();
+    let totals: Vec<_> = cluster.status().endpoints.iter().map(|endpoint| endpoint.total).collect();
     assert_eq!(totals, [1, 1, 1]);
 }
 
@@ -118,10 +121,13 @@ async fn names_are_looked_up() {
     let [peer, ..] = peers().await;
     let mut config = config(&[]);
     config.backend = Backend::Endpoints(vec![Endpoint {
+        socket: None,
         authority: format!("localhost:{}", peer.address.port()).parse().unwrap(),
         labels: BTreeMap::new(),
+        weight: 1,
+        priority: 0,
     }]);
-    let cluster = Cluster::new("users", &config, 1);
+    let cluster = Cluster::new("users", &config, None, 1);
     assert_eq!(answers(&cluster, 2, &[]).await, "aa");
     assert_eq!(peer.accepted(), 1);
 }
@@ -130,7 +136,7 @@ async fn names_are_looked_up() {
 async fn the_demo_server_says_what_it_got() {
     let mut config = config(&[]);
     config.backend = Backend::Echo;
-    let cluster = Cluster::new("demo", &config, 1);
+    let cluster = Cluster::new("demo", &config, None, 1);
     let mut request = post("hello");
     request.headers_mut().append("x-a", http::HeaderValue::from_static("1"));
     request.headers_mut().append("x-a", http::HeaderValue::from_static("2"));
@@ -151,7 +157,7 @@ async fn the_demo_server_says_what_it_got() {
 async fn the_demo_server_has_a_limit_and_knows_head() {
     let mut config = config(&[]);
     config.backend = Backend::Echo;
-    let cluster = Cluster::new("demo", &config, 1);
+    let cluster = Cluster::new("demo", &config, None, 1);
     let large = Body::full(vec![0; (1 << 20) + 1]);
     let error = cluster.send(0, request(Method::POST, large), Hint::default()).await.unwrap_err();
     assert_eq!(error.status().as_u16(), 413);

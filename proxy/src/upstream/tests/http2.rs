@@ -38,7 +38,7 @@ where
 fn http2(peer: &Peer) -> Cluster {
     let mut config = config(&[peer.address]);
     config.protocol = Protocol::Http2;
-    Cluster::new("users", &config, 1)
+    Cluster::new("users", &config, None, 1)
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn many_requests_at_once_share_a_connection() {
     }
     assert_eq!(ask_after(&gate, &cluster).await, "ok");
     assert_eq!(peer.accepted(), 1);
-    assert_eq!(cluster.endpoints()[0].in_flight, 0);
+    assert_eq!(cluster.status().endpoints[0].in_flight, 0);
 }
 
 async fn ask_after(gate: &Semaphore, cluster: &Cluster) -> String {
@@ -110,9 +110,9 @@ async fn another_connection_is_made_when_streams_run_out() {
         held.push(cluster.send(0, get(), Hint::default()).await.unwrap());
     }
     assert_eq!(peer.accepted(), 3);
-    assert_eq!(cluster.endpoints()[0].in_flight, 5);
+    assert_eq!(cluster.status().endpoints[0].in_flight, 5);
     drop(held);
-    assert_eq!(cluster.endpoints()[0].in_flight, 0);
+    assert_eq!(cluster.status().endpoints[0].in_flight, 0);
 }
 
 /// A body that does not end.
@@ -147,7 +147,7 @@ async fn a_body_that_breaks_off_never_looks_whole() {
     let sent = cluster.send(0, get(), Hint::default()).await.unwrap();
     breaking.add_permits(1);
     assert!(text(sent).await.is_err());
-    assert_eq!(cluster.endpoints()[0].failures, 1);
+    assert_eq!(cluster.status().endpoints[0].failures, 1);
 }
 
 #[tokio::test]

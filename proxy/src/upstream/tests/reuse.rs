@@ -73,7 +73,7 @@ async fn a_connection_that_the_peer_gives_up_is_not_used_again() {
 #[tokio::test]
 async fn each_worker_has_connections_of_its_own() {
     let peer = Peer::always(OK).await;
-    let cluster = Cluster::new("users", &config(&[peer.address]), 2);
+    let cluster = Cluster::new("users", &config(&[peer.address]), None, 2);
     for worker in [0, 1, 0, 1] {
         text(cluster.send(worker, get(), Hint::default()).await.unwrap()).await.unwrap();
     }
@@ -180,7 +180,7 @@ async fn an_unused_connection_is_closed_in_time_though_nobody_asks() {
     .await;
     let mut config = config(&[peer.address]);
     config.idle_timeout = Duration::from_millis(20);
-    let cluster = Cluster::new("users", &config, 1);
+    let cluster = Cluster::new("users", &config, None, 1);
     for round in 1..=2 {
         ask(&cluster, get()).await;
         told.recv().await.unwrap();
@@ -193,7 +193,7 @@ async fn no_more_connections_are_kept_than_allowed() {
     let peer = Peer::always(OK).await;
     let mut config = config(&[peer.address]);
     config.idle_connections = 1;
-    let cluster = Cluster::new("users", &config, 1);
+    let cluster = Cluster::new("users", &config, None, 1);
     for expected in [2, 3] {
         let first = cluster.send(0, get(), Hint::default()).await.unwrap();
         let second = cluster.send(0, get(), Hint::default()).await.unwrap();
