@@ -6,6 +6,7 @@ mod connection;
 mod fallback;
 mod flight;
 mod grpc;
+mod http3;
 mod meter;
 mod mirror;
 mod passage;

@@ -6,6 +6,7 @@ mod gofe;
 mod keep_alive;
 mod peer;
 mod python;
+pub mod quic;
 pub mod tls;
 mod upstream;
 mod wire;

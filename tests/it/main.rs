@@ -17,6 +17,7 @@ mod grpc;
 mod guests;
 mod harness;
 mod hostile;
+mod http3;
 mod http_wasm;
 mod plugins;
 mod proxy_wasm;

@@ -4,6 +4,7 @@ mod acme;
 mod actions;
 mod balance;
 mod discovery;
+mod http3;
 mod listeners;
 mod matches;
 mod names;

@@ -27,7 +27,7 @@ pub use balance::{
     Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
     Sample, SessionCookie, SuccessRate,
 };
-pub use listener::{Address, ClientHeader, Listener, Networks, ProxyProtocol, TrustedProxies};
+pub use listener::{Address, ClientHeader, Http3, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use send::{
     Adaptive, Breaker, Condition, Hedge, Importance, ProxyVersion, Retry, RetryBudget, RouteSending, SendLimits,

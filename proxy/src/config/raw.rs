@@ -265,6 +265,7 @@ maps_only! {
 
 mod acme;
 mod balance;
+mod http3;
 mod keys;
 mod listener;
 mod matching;
@@ -279,6 +280,7 @@ pub(super) use balance::{
     RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
     RawOutliers,
 };
+pub(super) use http3::RawHttp3;
 pub(super) use keys::{route_keys, upstream_keys};
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};

@@ -1,6 +1,6 @@
 //! What a listener does about HTTPS to every request and response, and the header that says who the client is.
 
-use http::header::{CONNECTION, HOST, LOCATION, STRICT_TRANSPORT_SECURITY};
+use http::header::{ALT_SVC, CONNECTION, HOST, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
@@ -11,6 +11,8 @@ use crate::config::{Hsts, Listener, Redirect};
 pub struct Edge {
     redirect: Option<Redirect>,
     hsts: Option<HeaderValue>,
+    /// Where HTTP/3 is, for `Alt-Svc`.
+    http3: Option<HeaderValue>,
 }
 
 impl Edge {
@@ -18,7 +20,8 @@ impl Edge {
     pub fn new(listener: &Listener) -> Option<Self> {
         let hsts = listener.hsts.as_ref().map(policy);
         let redirect = listener.redirect.clone();
-        (redirect.is_some() || hsts.is_some()).then_some(Self { redirect, hsts })
+        let http3 = listener.http3.as_ref().and_then(|http3| http3.advertised_port).map(alternative);
+        (redirect.is_some() || hsts.is_some() || http3.is_some()).then_some(Self { redirect, hsts, http3 })
     }
 
     /// Where a request goes instead of being served: status and location. `Host` is there and a host, and the target is
@@ -34,12 +37,21 @@ impl Edge {
         Some((*status, HeaderMap::from_iter([(LOCATION, location)])))
     }
 
-    /// Says `Strict-Transport-Security` in a response, in the place of what an upstream says of it.
+    /// Says `Strict-Transport-Security` and `Alt-Svc` in a response, in the place of what an upstream says of them.
     pub fn harden(&self, headers: &mut HeaderMap) {
         if let Some(hsts) = &self.hsts {
             headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
+        if let Some(http3) = &self.http3 {
+            headers.insert(ALT_SVC, http3.clone());
+        }
     }
+}
+
+/// The value of `Alt-Svc` (RFC 7838, section 3): HTTP/3 is on this port, for a day.
+fn alternative(port: u16) -> HeaderValue {
+    let text = format!("h3=\":{port}\"; ma=86400");
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("clear"))
 }
 
 /// The value of `Strict-Transport-Security` (RFC 6797, section 6.1).
@@ -139,7 +151,18 @@ mod tests {
         let redirect = redirect.map(|port| Redirect { port, status: StatusCode::PERMANENT_REDIRECT });
         let address = Address::Ip(([127, 0, 0, 1], 80).into());
         let (name, proxy_protocol, trusted_proxies, tcp) = (None, None, None, None);
-        Edge::new(&Listener { name, address, mode: 0, proxy_protocol, trusted_proxies, tcp, tls: None, redirect, hsts })
+        Edge::new(&Listener {
+            name,
+            address,
+            mode: 0,
+            proxy_protocol,
+            trusted_proxies,
+            tcp,
+            tls: None,
+            redirect,
+            hsts,
+            http3: None,
+        })
     }
 
     #[test]

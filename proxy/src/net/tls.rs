@@ -14,11 +14,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::HeaderName;
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
 use super::acme::Slot;
+use super::quic::Crypto;
 use crate::config::{self, Alpn, Challenge, TlsVersion};
 use authorities::Authorities;
 pub use client::{ClientTls, Offer};
@@ -35,6 +37,8 @@ const PROOF: &[u8] = b"acme-tls/1";
 /// What a listener needs to speak TLS; all workers share it.
 pub struct Tls {
     config: Arc<ServerConfig>,
+    /// The same for QUIC.
+    quic: Crypto,
     timeout: Duration,
     /// The header that carries the subject of clients' certificates.
     header: Option<HeaderName>,
@@ -122,13 +126,32 @@ impl Tls {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.ticketer = tickets(clients, running)?;
         let header = config.client_certificates.as_ref().and_then(|clients| clients.header.clone());
-        Ok(Self { config: Arc::new(server), timeout: config.handshake_timeout, header, clients })
+        let quic = quic(&server)?;
+        Ok(Self { config: Arc::new(server), quic, timeout: config.handshake_timeout, header, clients })
+    }
+
+    /// What QUIC needs of it.
+    pub(super) fn quic(&self) -> Crypto {
+        self.quic.clone()
+    }
+
+    /// How long a handshake may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// The header that carries the subject of clients' certificates.
     pub fn header(&self) -> Option<&HeaderName> {
         self.header.as_ref()
     }
+}
+
+/// The same certificates, clients and tickets for HTTP/3, which is TLS 1.3 (RFC 9001, section 4.2).
+fn quic(server: &ServerConfig) -> Result<Crypto, rustls::Error> {
+    let mut server = server.clone();
+    server.alpn_protocols = vec![b"h3".to_vec()];
+    let quic = QuicServerConfig::try_from(server).map_err(|error| rustls::Error::General(error.to_string()))?;
+    Ok(Arc::new(quic))
 }
 
 fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {

@@ -279,7 +279,9 @@ fn service(
     Error = Infallible,
     Future = impl Future<Output = Result<Response, Infallible>> + Send + 'static,
 > {
-    service_fn(move |request| handle(worker.clone(), client.clone(), watch.clone(), request))
+    service_fn(move |request| {
+        handle(worker.clone(), client.clone(), watch.clone(), request.map(crate::http::Body::from))
+    })
 }
 
 /// Drives a connection, and looks now and then whether it has waited too long, may rest, or should end because gofe

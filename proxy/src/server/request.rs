@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Method, Request, Response, StatusCode, response};
-use hyper::body::Incoming;
 use tokio::time::timeout_at;
 
 use super::admit::admit;
@@ -41,12 +40,11 @@ pub(super) async fn handle(
     worker: Arc<Worker>,
     client: Arc<Client>,
     watch: Arc<Watch>,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Result<Response<Body>, Infallible> {
     let started = Instant::now();
     watch.begin();
     let (mut parts, body) = request.into_parts();
-    let body = Body::from(body);
     let client = match &client.trusted {
         None => client,
         Some(_) => client.behind(&parts.headers).map_or(client, Arc::new),

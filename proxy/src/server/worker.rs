@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,9 +15,9 @@ use tokio::task::AbortHandle;
 use tracing::{debug, error};
 
 use super::clients::Clients;
-use super::connection;
+use super::{connection, http3};
 use crate::config::Address;
-use crate::net::{Acceptor, Connection, Listening, send_in_turn};
+use crate::net::{Acceptor, Connection, Listening, QuicArrival, QuicEndpoint, send_in_turn};
 use crate::snapshot::{Live, Pinner};
 use crate::telemetry::Metrics;
 
@@ -115,6 +115,12 @@ pub enum Command {
     Listen(Address, Listening),
     /// Accept no more on this address; connections that are open stay.
     Close(Address),
+    /// Read QUIC from this socket, and share its clients with these workers.
+    ListenQuic(Address, UdpSocket, Vec<mpsc::UnboundedSender<Command>>),
+    /// Take no more clients of QUIC on this address.
+    CloseQuic(Address),
+    /// Serve a client of QUIC that came to this address.
+    Arrived(Arc<Address>, Box<QuicArrival>),
 }
 
 /// One worker, as its connections see it.
@@ -167,6 +173,7 @@ impl Worker {
     async fn run(self: &Arc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut drained = pin!(self.shared.drained());
         let mut accepting: HashMap<Address, AbortHandle> = HashMap::new();
+        let mut quic: HashMap<Address, AbortHandle> = HashMap::new();
         loop {
             tokio::select! {
                 command = commands.recv() => match command {
@@ -178,12 +185,19 @@ impl Worker {
                         Err(error) => error!(%address, "the socket cannot be used: {error}"),
                     },
                     Some(Command::Close(address)) => if let Some(task) = accepting.remove(&address) { task.abort() },
+                    Some(Command::ListenQuic(address, socket, workers)) => {
+                        if let Some(task) = self.listen_quic(&address, socket, workers) {
+                            quic.insert(address, task);
+                        }
+                    }
+                    Some(Command::CloseQuic(address)) => if let Some(task) = quic.remove(&address) { task.abort() },
+                    Some(Command::Arrived(at, arrival)) => self.arrived(*arrival, at),
                     None => break,
                 },
                 () = &mut drained => break,
             }
         }
-        accepting.into_values().for_each(|task| task.abort());
+        accepting.into_values().chain(quic.into_values()).for_each(|task| task.abort());
         let timeout = self.pinner.pin().config().timeouts.drain;
         let _ = tokio::time::timeout(timeout, self.emptied()).await;
     }
@@ -208,6 +222,40 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Reads QUIC from a socket. The endpoint lives on with the connections that it has.
+    fn listen_quic(
+        &self,
+        address: &Address,
+        socket: UdpSocket,
+        workers: Vec<mpsc::UnboundedSender<Command>>,
+    ) -> Option<AbortHandle> {
+        let pin = self.pinner.pin();
+        let tls = pin.listeners.get(address).and_then(|listener| listener.tls.as_ref())?;
+        match QuicEndpoint::new(socket, tls) {
+            Ok(endpoint) => Some(tokio::spawn(http3::accept(endpoint, workers, address.clone())).abort_handle()),
+            Err(error) => {
+                error!(%address, "the UDP socket cannot be used: {error}");
+                None
+            }
+        }
+    }
+
+    fn arrived(self: &Arc<Self>, arrival: QuicArrival, at: Arc<Address>) {
+        let count = Count::new(self.shared.clone(), |shared| &shared.connections);
+        let most = self.pinner.pin().config().limits.connections;
+        if count.before >= most {
+            self.metrics.connection_refused(self.index, "connections");
+            return arrival.refuse();
+        }
+        let worker = self.clone();
+        tokio::spawn(async move {
+            worker.metrics.connection_opened(worker.index);
+            http3::serve(worker.clone(), arrival, &at, count.before >= most / 2).await;
+            worker.metrics.connection_closed(worker.index);
+            drop(count);
+        });
     }
 
     fn accepted(self: &Arc<Self>, connection: Connection, address: SocketAddr, at: &Arc<Address>) {

@@ -34,6 +34,7 @@ impl Check<'_> {
             ip => ip.clone(),
         };
         let listener = Listener {
+            http3: self.http3(at, raw, &address),
             name: raw.name.clone(),
             mode: self.mode(&child(at, "mode"), raw.mode.as_ref(), &address),
             proxy_protocol: raw

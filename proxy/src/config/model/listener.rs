@@ -30,6 +30,15 @@ pub struct Listener {
     pub redirect: Option<Redirect>,
     /// What browsers are told of HTTPS; only with TLS.
     pub hsts: Option<Hsts>,
+    /// HTTP/3 on the same port of UDP; only with TLS.
+    pub http3: Option<Http3>,
+}
+
+/// How a listener speaks HTTP/3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http3 {
+    /// The port that `Alt-Svc` names; absent where the system chooses the port.
+    pub advertised_port: Option<u16>,
 }
 
 /// Where a listener is.

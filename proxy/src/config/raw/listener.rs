@@ -6,7 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{Brief, List, Main, RawHsts, RawRedirect, RawTcp, RawTls};
+use super::{Brief, List, Main, RawHsts, RawHttp3, RawRedirect, RawTcp, RawTls};
 use crate::config::model::ClientHeader;
 use crate::config::written::{As, At, Mode, Network, Time};
 
@@ -22,6 +22,7 @@ pub(in crate::config) struct RawListener {
     pub(in crate::config) tls: Option<RawTls>,
     pub(in crate::config) redirect_to_https: Option<Brief<RawRedirect>>,
     pub(in crate::config) hsts: Option<Brief<RawHsts>>,
+    pub(in crate::config) http3: Option<Brief<RawHttp3>>,
 }
 
 #[derive(Deserialize)]

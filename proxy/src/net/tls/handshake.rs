@@ -1,7 +1,7 @@
 //! From a connection to one that is secured, and what is known of it then.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
@@ -37,6 +37,27 @@ pub struct HandshakeError {
     message: String,
 }
 
+impl HandshakeError {
+    /// None in this time.
+    pub(in crate::net) fn timeout(after: Duration) -> Self {
+        Self { reason: "timeout", message: format!("no handshake in {after:?}") }
+    }
+
+    /// What QUIC says of a handshake that failed.
+    pub(in crate::net) fn of_quic(error: &quinn::ConnectionError) -> Self {
+        use quinn::ConnectionError::{
+            ApplicationClosed, ConnectionClosed, LocallyClosed, Reset, TimedOut, TransportError,
+        };
+        let reason = match error {
+            TimedOut | Reset | LocallyClosed => "closed",
+            ConnectionClosed(_) | ApplicationClosed(_) => "refused-by-client",
+            TransportError(_) => "protocol",
+            _ => "incompatible",
+        };
+        Self { reason, message: error.to_string() }
+    }
+}
+
 impl Tls {
     /// Does the handshake.
     ///
@@ -48,7 +69,7 @@ impl Tls {
         match tokio::time::timeout_at(end.into(), accept).await {
             Ok(Ok(stream)) => self.secured(Box::new(stream)),
             Ok(Err(error)) => Err(HandshakeError { reason: reason(&error), message: error.to_string() }),
-            Err(_) => Err(HandshakeError { reason: "timeout", message: format!("no handshake in {:?}", self.timeout) }),
+            Err(_) => Err(HandshakeError::timeout(self.timeout)),
         }
     }
 
@@ -76,7 +97,11 @@ impl Tls {
 
     /// Who the client is. Its certificate was verified in this handshake, or in the one that is resumed: since then it
     /// may have expired.
-    fn identify(&self, certificate: &CertificateDer<'_>, info: &mut TlsInfo) -> Result<(), HandshakeError> {
+    pub(in crate::net) fn identify(
+        &self,
+        certificate: &CertificateDer<'_>,
+        info: &mut TlsInfo,
+    ) -> Result<(), HandshakeError> {
         let refused = |message: &str| HandshakeError { reason: "client-certificate", message: message.to_owned() };
         let (_, parsed) = X509Certificate::from_der(certificate)
             .map_err(|_| refused("the client's certificate cannot be taken apart"))?;
