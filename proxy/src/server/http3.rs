@@ -159,7 +159,7 @@ async fn request(
     let (mut send, receive) = stream.split();
     let response = if request.headers().len() > most {
         let reply = Reply::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-        Response::builder().status(reply.status).body(Body::full(reply.body)).unwrap_or_default()
+        Response::builder().status(reply.status).body(reply.body).unwrap_or_default()
     } else {
         let (parts, ()) = request.into_parts();
         let body = upload::body(receive, length).await;

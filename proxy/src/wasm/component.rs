@@ -19,10 +19,14 @@ use super::pool::{Pool, held, hold};
 use super::{Artifact, Engine, Env, LoadError};
 use crate::chain::{BodyPolicy, Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase};
 use crate::config::{InstanceMode, OnError};
-pub(super) use host::INTERFACES;
 use instance::Instance;
 use linked::Linked;
 use pace::Pace;
+
+/// Whether the contract has an interface of this name.
+pub(super) fn has_interface(name: &str) -> bool {
+    host::INTERFACES.iter().any(|(interface, _)| *interface == name)
+}
 
 /// The version of the contract that this gofe speaks.
 pub(super) const PACKAGE_VERSION: &str = "0.1.0";

@@ -146,7 +146,7 @@ fn gofe(module: &str) -> (Answer, Option<&'static str>) {
         Some("metrics") => (Answer::Refused, Some("allow.metrics")),
         Some("secrets") => (Answer::Refused, Some("allow.secrets")),
         // `types` has no functions.
-        Some(name) if name == "types" || super::component::INTERFACES.contains(&name) => (Answer::Granted, None),
+        Some(name) if name == "types" || super::component::has_interface(name) => (Answer::Granted, None),
         _ => (Answer::Missing, None),
     }
 }

@@ -30,8 +30,8 @@ pub(super) use log::LogLevel;
 
 type Link = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
 
-/// Every interface, and how it is linked. What a plugin may not use says so when it is called.
-pub(super) const LINKS: [(&str, Link); 16] = [
+/// Every interface. What a plugin may not use says so when it is called.
+pub(super) const INTERFACES: [(&str, Link); 16] = [
     ("attributes", attributes::link),
     ("body", body::link),
     ("clock", clock::link),
@@ -49,14 +49,3 @@ pub(super) const LINKS: [(&str, Link); 16] = [
     ("routing", routing::link),
     ("secrets", secrets::link),
 ];
-
-/// The names of the interfaces.
-pub(in super::super) const INTERFACES: [&str; LINKS.len()] = {
-    let mut names = [""; LINKS.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = LINKS[at].0;
-        at += 1;
-    }
-    names
-};

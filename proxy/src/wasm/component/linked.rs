@@ -8,7 +8,7 @@ use wasmtime::{InstancePre, Linker, Module};
 use super::abi::Interface;
 use super::exports::{CoreExport, Exports};
 use super::guest::Guest;
-use super::host::LINKS;
+use super::host::INTERFACES;
 use super::{LoadError, PACKAGE_VERSION};
 use crate::chain::Phase;
 use crate::wasm::Engine;
@@ -84,7 +84,7 @@ impl Linked {
     pub(super) fn component(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
         let exports = Exports::of_component(component)?;
         let mut linker = component::Linker::new(engine.wasmtime());
-        for (name, link) in LINKS {
+        for (name, link) in INTERFACES {
             let interface = linker.instance(&format!("gofe:plugin/{name}@{PACKAGE_VERSION}")).map_err(world)?;
             link(&mut Interface::Component(interface)).map_err(world)?;
         }
@@ -113,7 +113,7 @@ impl Linked {
 /// Links the interfaces that a module imports, under the names by which it imports them.
 fn link_core(linker: &mut Linker<Guest>, module: &Module, waits: bool) -> wasmtime::Result<()> {
     let imported: BTreeSet<&str> = module.imports().map(|import| import.module()).collect();
-    for (name, link) in LINKS {
+    for (name, link) in INTERFACES {
         let prefix = format!("gofe:plugin/{name}@0.1.");
         for module in imported.iter().filter(|module| module.starts_with(&prefix)) {
             link(&mut Interface::Core { linker, module, waits })?;
