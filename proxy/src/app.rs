@@ -15,11 +15,11 @@ use crate::config::{Diagnostics, Loaded};
 use crate::net::acme::Acme;
 use crate::reload::{self, Bound, Listeners, Prepared, Reloader, Trigger};
 use crate::server::{Shared, Worker, WorkerHandle};
-use crate::snapshot::{Live, Resources};
+use crate::snapshot::{Live, Outgoing, Resources};
 use crate::source;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
-use crate::upstream::{Supervisor, outbound};
+use crate::upstream::Supervisor;
 use crate::wasm::Engine;
 use crate::watch::Watcher;
 use control::{Change, Control};
@@ -94,7 +94,7 @@ fn resources(loaded: &Loaded) -> Result<Resources, Error> {
         acme: Acme::new(metrics.clone()),
         metrics,
         stores: Arc::new(Stores::new()),
-        outbound: Arc::new(outbound::Client::new()),
+        outbound: Arc::new(Outgoing::new()),
         supervisor: Supervisor::new(),
         workers,
     })
@@ -130,6 +130,7 @@ async fn start(path: &Path, loaded: &Loaded, began: Instant) -> Result<(Started,
         warn!("{warning}");
     }
     let live = Live::new(snapshot);
+    resources.outbound.follow(&live);
     let shared = Shared::new();
     let workers = workers(&live, &resources.metrics, &shared)?;
     let listeners = Listeners::new(workers, bound);
@@ -164,7 +165,7 @@ fn bind_admin(loaded: &Loaded) -> Result<Option<admin::Bound>, Error> {
 
 fn workers(live: &Arc<Live>, metrics: &Arc<Metrics>, shared: &Arc<Shared>) -> Result<Vec<WorkerHandle>, Error> {
     let start = |index: usize| {
-        let ticks = tick::run(live.clone(), index == 0);
+        let ticks = tick::run(live.clone(), index);
         Worker::start(index, live.clone(), metrics.clone(), shared.clone(), ticks)
     };
     let count = live.current().config().workers;

@@ -16,6 +16,6 @@ mod tests;
 pub use attributes::Attributes;
 pub use exchange::{Client, Directory, Exchange, Prepared, Reply, Routing, Shared, State, Summary, TlsInfo};
 pub use filter::{BodyPolicy, Fault, FaultKind, Filter, Interest, Outcome, Overflow, Phase, Phases};
-pub use outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+pub use outbound::{Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse};
 pub use pump::Pumped;
 pub use runner::{Chain, Hand, HandGuard, MAX_STEPS, Verdict};

@@ -9,10 +9,12 @@ mod diagnostic;
 mod mask;
 mod model;
 mod path;
+mod policy;
 mod raw;
 mod read;
 mod shape;
 mod source;
+mod text;
 mod tree;
 mod written;
 

@@ -15,10 +15,13 @@
 //! Hosts are compared without case, port and a dot at the end. Paths are compared in the form of [`normalized`],
 //! with case, and without the query. What is forwarded is the path as it came.
 
+pub mod chance;
 mod conditions;
 mod paths;
+mod split;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -29,6 +32,8 @@ use http::request::Parts;
 use self::conditions::Candidate;
 pub use self::conditions::{Origin, cookies, parameters};
 use self::paths::Paths;
+pub use self::split::{Shares, point};
+pub use self::text::Facts;
 pub use crate::config::normalized_path as normalized;
 use crate::config::{HostPattern, Route};
 

@@ -3,13 +3,16 @@
 mod admit;
 mod clients;
 mod connection;
+mod fallback;
 mod flight;
 mod grpc;
 mod http3;
 mod meter;
+mod mirror;
 mod passage;
 mod request;
 mod rescue;
+mod treatment;
 mod tunnel;
 mod upgrade;
 mod watch;

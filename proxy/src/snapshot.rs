@@ -1,9 +1,11 @@
 //! One immutable picture of everything that a request needs: routes, chains, upstreams. A request pins it at its
 //! begin and keeps it to the last byte of its response.
 
+mod action;
 mod build;
 mod listeners;
 mod live;
+mod outgoing;
 mod passage;
 mod plugin;
 mod upstreams;
@@ -14,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
 
-use crate::chain::{Chain, Directory, Reply};
+use crate::chain::{Chain, Directory};
 use crate::config::{Address, Config, Diagnostics, Loaded, ProxyProtocol, TrustedProxies};
 use crate::http::edge::Edge;
 use crate::net::Tls;
@@ -22,8 +24,10 @@ use crate::net::acme::Answers;
 use crate::route;
 use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::{Cluster, Supervisor};
+pub use action::{Action, Fallback, Mirror, Split, Treatment};
 pub use build::{Builder, Code, Resources, read_secret};
 pub use live::{Live, Pin, Pinner};
+pub use outgoing::Outgoing;
 pub use passage::Passage;
 pub use plugin::{Code as PluginCode, PluginEntry, PluginState, Step};
 
@@ -88,6 +92,8 @@ pub struct Route {
     pub chain: Arc<Chain<Step>>,
     /// What answers.
     pub action: Action,
+    /// What happens to requests and responses on their way, where anything does.
+    pub treatment: Option<Box<Treatment>>,
     /// How long the response's headers may take.
     pub timeout: Duration,
     /// The most bytes of a request's body.
@@ -102,14 +108,6 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
 }
 
-/// What answers a route's requests.
-pub enum Action {
-    /// An upstream.
-    Upstream(Upstream),
-    /// A fixed answer.
-    Respond(http::StatusCode, bytes::Bytes),
-}
-
 /// An upstream and what is counted of it.
 #[derive(Clone)]
 pub struct Upstream {
@@ -119,16 +117,6 @@ pub struct Upstream {
     pub cluster: Arc<Cluster>,
     /// What is counted.
     pub metrics: Arc<UpstreamMetrics>,
-}
-
-impl Action {
-    /// The fixed answer, where this is one.
-    pub fn reply(&self) -> Option<Reply> {
-        match self {
-            Self::Upstream(_) => None,
-            Self::Respond(status, body) => Some(Reply { body: body.clone(), ..Reply::plain(*status) }),
-        }
-    }
 }
 
 impl Snapshot {
@@ -169,13 +157,10 @@ impl Directory for Snapshot {
     }
 
     fn has_subset(&self, upstream: Option<&str>, route: &str, labels: &[(String, String)]) -> bool {
-        let upstream = match upstream {
-            Some(name) => self.upstreams.get(name),
-            None => self.routes.iter().find(|r| *r.name == *route).and_then(|r| match &r.action {
-                Action::Upstream(upstream) => Some(upstream),
-                Action::Respond(..) => None,
-            }),
-        };
-        upstream.is_some_and(|upstream| upstream.cluster.has_subset(labels))
+        let fits = |upstream: &Upstream| upstream.cluster.has_subset(labels);
+        match upstream {
+            Some(name) => self.upstreams.get(name).is_some_and(fits),
+            None => self.routes.iter().find(|r| *r.name == *route).is_some_and(|r| r.action.upstreams().any(fits)),
+        }
     }
 }

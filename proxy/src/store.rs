@@ -5,6 +5,7 @@
 
 mod clock;
 mod local;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 
 use clock::Clock;
 pub use local::Space;
+pub use shared::{Listener, Queues, SharedData, SharedError};
 
 /// The most bytes of a key in the key-value store.
 pub const KEY_LIMIT: usize = 1 << 10;
@@ -25,6 +27,8 @@ pub const VALUE_LIMIT: usize = 1 << 20;
 pub struct Stores {
     clock: Clock,
     spaces: Mutex<BTreeMap<String, Arc<Space>>>,
+    shared: Mutex<BTreeMap<String, Arc<SharedData>>>,
+    queues: Arc<Queues>,
 }
 
 impl Stores {
@@ -42,6 +46,16 @@ impl Stores {
         let space = Arc::new(Space::new(self.clock.clone()));
         spaces.insert(plugin.to_owned(), Arc::clone(&space));
         space
+    }
+
+    /// What the proxy-wasm VMs of one id share.
+    pub fn shared(&self, vm: &str) -> Arc<SharedData> {
+        Arc::clone(self.shared.lock().entry(vm.to_owned()).or_default())
+    }
+
+    /// The queues between proxy-wasm VMs.
+    pub fn queues(&self) -> Arc<Queues> {
+        Arc::clone(&self.queues)
     }
 }
 

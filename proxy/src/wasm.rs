@@ -10,9 +10,9 @@ mod functions;
 mod lent;
 mod limits;
 mod load;
-#[cfg_attr(not(test), expect(dead_code, reason = "the ABIs of core modules use it"))]
 mod memory;
 mod pool;
+mod proxy_wasm;
 mod recognise;
 mod store;
 mod wasi;
@@ -23,4 +23,5 @@ pub use engine::{Engine, EngineError};
 pub use env::Env;
 pub use load::LoadError;
 pub use pool::Pool;
+pub use proxy_wasm::ProxyWasmFilter;
 pub use recognise::{Abi, ProxyWasm, Shape, WasiHttp};

@@ -24,6 +24,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         let built = builder.build(guest)?;
         fs::copy(built, folder.join(format!("{}.wasm", guest.short_name())))?;
     }
+    // A filter that is built for another proxy, and not for tests.
+    for filter in workspace.modules_in("benches/plugins").iter().filter(|filter| filter.short_name() == "proxy-wasm") {
+        fs::copy(builder.build(filter)?, folder.join("bench-proxy-wasm.wasm"))?;
+    }
     eprintln!("{} guests in {}", guests.len(), folder.display());
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The timers of plugins: on one worker, and started anew with each configuration.
+//! What plugins do beside requests, started anew with each configuration: timers, on one worker; and on each worker what
+//! belongs to its own VMs.
 
 use std::sync::Arc;
 
@@ -8,16 +9,17 @@ use tokio::time::MissedTickBehavior;
 use crate::chain::Filter;
 use crate::snapshot::{Live, Step};
 
-/// Runs the timers of the plugins that asked for one, where this is the worker for it.
-pub(super) async fn run(live: Arc<Live>, here: bool) {
-    if !here {
-        return;
-    }
+/// Attends to the plugins on a worker; the first has the timers of those that have one.
+pub(super) async fn run(live: Arc<Live>, worker: usize) {
     let mut changed = live.subscribe();
     loop {
         let mut timers = JoinSet::new();
         for entry in live.current().plugins.values() {
-            if let Some(interval) = entry.step.interest().tick {
+            if entry.step.is_attended() {
+                let step = entry.step.clone();
+                timers.spawn(async move { step.attend(worker).await });
+            }
+            if let (0, Some(interval)) = (worker, entry.step.interest().tick) {
                 timers.spawn(timer(entry.step.clone(), interval));
             }
         }

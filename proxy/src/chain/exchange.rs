@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request, response};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::{Attributes, Phase};
 use crate::config::TrustedProxies;
@@ -71,8 +71,12 @@ pub struct State {
     pub prepared: Prepared,
     /// The chunk of the body in hand, or all of it.
     pub body: Bytes,
-    /// Whether nothing of the body follows what is in hand.
+    /// Whether nothing of the body follows what is in hand; in a headers phase, whether the message has no body.
     pub body_end: bool,
+    /// The trailers behind the body in hand, with its last chunk.
+    pub trailers: Option<HeaderMap>,
+    /// How long the route gives the request, until the end of the response's headers.
+    pub timeout: Duration,
     /// Whether the request can still be changed.
     pub request_open: bool,
     /// Whether the response can still be changed.
@@ -93,6 +97,10 @@ pub struct State {
     pub reply: Option<Reply>,
     /// Why a plugin said that it cannot do its work.
     pub failure: Option<String>,
+    /// A cookie that the response gives the client, where gofe chose something for it that shall last.
+    pub cookie: Option<Box<HeaderValue>>,
+    /// The place that the request takes among those in flight, where its route has a limit.
+    pub permit: Option<OwnedSemaphorePermit>,
     /// Times and sizes.
     pub summary: Summary,
     /// How many steps of the chain the request has reached.
@@ -121,6 +129,8 @@ impl State {
             prepared: Prepared::default(),
             body: Bytes::new(),
             body_end: false,
+            trailers: None,
+            timeout: Duration::MAX,
             request_open: true,
             response_open: false,
             phase: Phase::RequestHeaders,
@@ -131,6 +141,8 @@ impl State {
             routing: Routing::default(),
             reply: None,
             failure: None,
+            cookie: None,
+            permit: None,
             summary: Summary::new(started),
             reached: 0,
             disabled: 0,

@@ -89,6 +89,9 @@ pub enum BodyPolicy {
     None,
     /// Chunk by chunk, as they come.
     Stream,
+    /// Chunk by chunk, in a message whose framing is the filter's business: trailers are in hand with the last chunk and
+    /// can be changed, a message without a body is not shown, and `Content-Length` stays unless the filter removed it.
+    Framed,
     /// Whole, before the headers go on.
     Buffer {
         /// The most bytes held back.

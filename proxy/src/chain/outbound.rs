@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::http::Body;
+
 /// A request that a plugin sends.
 pub type OutboundRequest = http::Request<Bytes>;
 /// The whole response to it.
@@ -21,7 +23,18 @@ pub trait Outbound: Send + Sync + 'static {
         timeout: Duration,
         limit: usize,
     ) -> Pin<Box<dyn Future<Output = Result<OutboundResponse, OutboundError>> + Send>>;
+
+    /// Begins a request to its absolute URI and gives the response when its headers are there. Both bodies flow as they
+    /// come, trailers with them. With `http2`, cleartext is HTTP/2 with prior knowledge.
+    fn open(&self, request: http::Request<Body>, http2: bool) -> Opening;
+
+    /// The same to an upstream of the configuration that serves, on the runtime of this worker. The request's target is in
+    /// origin form, and its `Host` is set.
+    fn open_upstream(&self, worker: usize, upstream: &str, request: http::Request<Body>) -> Opening;
 }
+
+/// A request that is begun.
+pub type Opening = Pin<Box<dyn Future<Output = Result<http::Response<Body>, OutboundError>> + Send>>;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]

@@ -29,6 +29,7 @@ impl<F: Filter> Chain<F> {
     pub async fn pump(self: &Arc<Self>, phase: Phase, hand: &mut Hand, body: Body) -> Result<Pumped, BodyError> {
         match self.plan(phase) {
             BodyPlan::Pass => Ok(Pumped::Body(body)),
+            _ if !self.changes_length(phase) && http_body::Body::is_end_stream(&body) => Ok(Pumped::Body(body)),
             BodyPlan::Stream => {
                 close(phase, &mut *hand.lock().await);
                 Ok(Pumped::Body(self.stream(phase, hand.share(), body)))
@@ -51,7 +52,10 @@ impl<F: Filter> Chain<F> {
         if self.rejects(phase, bytes.len() as u64) {
             return Pumped::Reply(too_large(phase));
         }
-        match self.body(phase, exchange, Chunk { bytes, end: true, kind: ChunkKind::Whole }).await {
+        exchange.trailers = trailers;
+        let bytes = self.body(phase, exchange, Chunk { bytes, end: true, kind: ChunkKind::Whole }).await;
+        let trailers = exchange.trailers.take();
+        match bytes {
             Some(bytes) => Pumped::Body(match trailers {
                 None => Body::full(bytes),
                 Some(trailers) => {
@@ -182,12 +186,16 @@ async fn work<F: Filter>(
             },
         };
         let chunk = Chunk { bytes, end, kind: ChunkKind::Part };
-        let bytes = chain.body(phase, &mut *shared.lock().await, chunk).await.ok_or(BodyError::Ended)?;
+        let mut exchange = shared.lock().await;
+        exchange.trailers = trailers.and_then(|trailers| trailers.into_trailers().ok());
+        let bytes = chain.body(phase, &mut exchange, chunk).await.ok_or(BodyError::Ended)?;
+        let trailers = exchange.trailers.take();
+        drop(exchange);
         if !bytes.is_empty() {
             slot.put(Frame::data(bytes)).await;
         }
         if let Some(trailers) = trailers {
-            slot.put(trailers).await;
+            slot.put(Frame::trailers(trailers)).await;
         }
         if end {
             return Ok(());

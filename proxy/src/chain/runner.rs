@@ -24,6 +24,8 @@ pub struct Chain<F> {
     /// costs one look at an empty list.
     by_phase: [Box<[u8]>; Phase::ALL.len()],
     plans: [BodyPlan; 2],
+    /// Whether bodies may get another length than their headers say, for each direction.
+    changes_length: [bool; 2],
 }
 
 /// What the steps of a chain together need of the bodies in one direction.
@@ -133,7 +135,11 @@ impl<F: Filter> Chain<F> {
         });
         let plans = [plan(&interests, Phase::RequestBody), plan(&interests, Phase::ResponseBody)];
         let failures = steps.iter().map(|_| Throttle::default()).collect();
-        Self { name: name.into(), steps, failures, by_phase, plans }
+        let changes_length = [Phase::RequestBody, Phase::ResponseBody].map(|phase| {
+            let policies = interests.iter().filter(|i| i.phases.has(phase)).map(|i| policy(i, phase));
+            policies.into_iter().any(|policy| matches!(policy, BodyPolicy::Stream | BodyPolicy::Buffer { .. }))
+        });
+        Self { name: name.into(), steps, failures, by_phase, plans, changes_length }
     }
 
     /// The chain's name in the configuration.
@@ -164,6 +170,12 @@ impl<F: Filter> Chain<F> {
     /// Whether a step looks at bodies in this phase, so that their length may change.
     pub fn touches_body(&self, phase: Phase) -> bool {
         self.plan(phase) != BodyPlan::Pass
+    }
+
+    /// Whether the body of this phase may get another length than its headers say. Where no step does that behind the
+    /// headers' back, a message without a body is not shown to the steps either.
+    pub fn changes_length(&self, phase: Phase) -> bool {
+        self.changes_length[usize::from(phase == Phase::ResponseBody)]
     }
 
     /// The request-header phases, in order.
@@ -214,7 +226,9 @@ impl<F: Filter> Chain<F> {
     pub(super) async fn body(&self, phase: Phase, exchange: &mut Exchange, chunk: Chunk) -> Option<Bytes> {
         let mut bytes = chunk.bytes;
         for &at in self.begin(phase, exchange) {
-            if !self.sees(at, phase, &chunk.kind, bytes.len() as u64) {
+            // As with its headers, a step does not see the body of a response to a request that it did not let go on.
+            let let_go = phase != Phase::ResponseBody || usize::from(at) < exchange.reached;
+            if !let_go || !self.sees(at, phase, &chunk.kind, bytes.len() as u64) {
                 continue;
             }
             exchange.body = bytes;
@@ -231,7 +245,7 @@ impl<F: Filter> Chain<F> {
     fn sees(&self, at: u8, phase: Phase, kind: &ChunkKind, length: u64) -> bool {
         match (self.policy(at, phase), kind) {
             (BodyPolicy::None, _) | (BodyPolicy::Buffer { .. }, ChunkKind::Part) => false,
-            (BodyPolicy::Stream, _) => true,
+            (BodyPolicy::Stream | BodyPolicy::Framed, _) => true,
             (BodyPolicy::Buffer { limit, .. }, ChunkKind::Whole) => length <= limit,
         }
     }
@@ -321,7 +335,7 @@ fn plan(interests: &[Interest], phase: Phase) -> BodyPlan {
     policies.fold(BodyPlan::Pass, |plan, policy| match (plan, policy) {
         (BodyPlan::Buffer(most), BodyPolicy::Buffer { limit, .. }) => BodyPlan::Buffer(most.max(limit)),
         (_, BodyPolicy::Buffer { limit, .. }) => BodyPlan::Buffer(limit),
-        (BodyPlan::Pass, BodyPolicy::Stream) => BodyPlan::Stream,
+        (BodyPlan::Pass, BodyPolicy::Stream | BodyPolicy::Framed) => BodyPlan::Stream,
         (plan, _) => plan,
     })
 }

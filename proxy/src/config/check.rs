@@ -1,6 +1,7 @@
 //! Raw structures → checked configuration: references, ranges, names, and what contradicts something else.
 
 mod acme;
+mod actions;
 mod balance;
 mod discovery;
 mod http3;
@@ -14,7 +15,9 @@ mod routes;
 mod send;
 mod shadowed;
 mod tcp;
+mod treatment;
 mod upstreams;
+mod vm;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -53,9 +56,11 @@ pub(super) fn config(source: &Source, raw: &Raw, problems: &mut Vec<Diagnostic>)
         upstreams: check.upstreams(&raw.upstreams),
     };
     check.addresses(&config);
+    check.subsets(&config);
     check.challenges(&config);
     check.contradictions(&config.routes, &config.upstreams);
     check.listener_names(&raw.listeners);
+    check.policies(raw);
     check.unused(&config);
     config
 }

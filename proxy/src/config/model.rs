@@ -11,13 +11,14 @@ mod matching;
 mod send;
 mod tcp;
 mod tls;
+mod treatment;
+mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::uri::Authority;
 
 pub use acme::{Acme, Challenge};
@@ -34,6 +35,11 @@ pub use send::{
 };
 pub use tcp::Tcp;
 pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
+pub use treatment::{
+    Choice, Edits, FallbackAnswer, Fault, FieldValue, Fixed, Mirror, Part, PathRewrite, Rewrite, RouteFallback,
+    RouteRedirect, Share, Split, Sticky, Text, Treatment, Variable,
+};
+pub use vm::Vm;
 
 /// A whole configuration file, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,6 +159,8 @@ pub struct Plugin {
     pub limits: PluginLimits,
     /// What the plugin may do beyond its request.
     pub allow: Allow,
+    /// The VM of a proxy-wasm plugin, where the file says something of it.
+    pub vm: Option<Vm>,
     /// The plugin's own configuration; null where there is none.
     pub config: serde_json::Value,
 }
@@ -258,6 +266,8 @@ pub struct Route {
     pub chain: Option<String>,
     /// What answers.
     pub action: Action,
+    /// What happens to requests and responses on their way.
+    pub treatment: Treatment,
     /// From the request's headers to the end of the response's headers. Default 60 s.
     pub timeout: Duration,
     /// Bytes of a request's body, in the place of the client limit.
@@ -275,13 +285,12 @@ pub struct Route {
 pub enum Action {
     /// The upstream of this name.
     Upstream(String),
+    /// One of several upstreams.
+    Split(Split),
     /// A fixed answer.
-    Respond {
-        /// The status.
-        status: StatusCode,
-        /// The body.
-        body: String,
-    },
+    Respond(Fixed),
+    /// A redirect.
+    Redirect(RouteRedirect),
 }
 
 /// A set of endpoints that serve the same.

@@ -31,6 +31,7 @@ pub(super) struct Raw {
     pub(super) secrets: BTreeMap<String, RawSecret>,
     pub(super) plugins: BTreeMap<String, RawPlugin>,
     pub(super) chains: BTreeMap<String, List<String>>,
+    pub(super) policies: BTreeMap<String, Value>,
     pub(super) routes: List<RawRoute>,
     pub(super) upstreams: BTreeMap<String, RawUpstream>,
 }
@@ -90,6 +91,7 @@ pub(super) struct RawPlugin {
     pub(super) limits: RawPluginLimits,
     #[serde(default)]
     pub(super) allow: RawAllow,
+    pub(super) vm: Option<RawVm>,
     #[serde(default)]
     pub(super) config: Value,
 }
@@ -127,11 +129,23 @@ pub(super) struct RawRoute {
     #[serde(default)]
     pub(super) listeners: List<String>,
     pub(super) priority: Option<i64>,
+    pub(super) policy: Option<String>,
     #[serde(default, rename = "match")]
     pub(super) matches: RawMatch,
     pub(super) chain: Option<String>,
     pub(super) upstream: Option<String>,
+    #[serde(default)]
+    pub(super) upstreams: List<RawChoice>,
+    pub(super) sticky: Option<RawSticky>,
     pub(super) respond: Option<RawRespond>,
+    pub(super) redirect: Option<RawRouteRedirect>,
+    pub(super) rewrite: Option<RawRewrite>,
+    pub(super) request_headers: Option<RawEdits>,
+    pub(super) response_headers: Option<RawEdits>,
+    pub(super) active_requests: Option<u64>,
+    pub(super) fault: Option<RawFault>,
+    pub(super) mirror: Option<RawMirror>,
+    pub(super) fallback: Option<RawRouteFallback>,
     pub(super) timeout: Option<As<Time>>,
     pub(super) body_size: Option<As<Size>>,
     pub(super) retry: Option<RawRetry>,
@@ -147,6 +161,8 @@ pub(super) struct RawRoute {
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRespond {
     pub(super) status: Option<As<Status>>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Option<String>,
 }
 
@@ -156,6 +172,7 @@ pub(super) struct RawUpstream {
     #[serde(default)]
     pub(super) endpoints: List<Brief<RawEndpoint>>,
     pub(super) builtin: Option<As<Backend>>,
+    pub(super) policy: Option<String>,
     pub(super) discovery: Option<RawDiscovery>,
     pub(super) balance: Option<Brief<RawBalance>>,
     pub(super) health: Option<RawHealth>,
@@ -225,12 +242,23 @@ maps_only! {
     RawPlugin, "a map, as in `{ source: std:api-key }`";
     RawPluginLimits, "a map, as in `{ time: 5ms }`";
     RawAllow, "a map, as in `{ key-value: true }`";
+    RawVm, "a map, as in `{ id: shared, config: … }`";
     RawHttp, "a map, as in `{ hosts: [users.internal:8080] }`";
     RawRoute, "a map, as in `{ match: { path: /api/** }, upstream: users }`";
     RawMatch, "a map, as in `{ path: /api/** }`";
     RawPath, "a map, as in `{ regex: '/users/[0-9]+' }`";
     RawValue, "a map, as in `{ prefix: v2 }`";
     RawRespond, "a map, as in `{ status: 404 }`";
+    RawRouteRedirect, "a map, as in `{ path: /new }`";
+    RawRewrite, "a map, as in `{ prefix: /v2 }`";
+    RawEdits, "a map, as in `{ set: { x-a: v } }`";
+    RawChoice, "a map, as in `{ upstream: v2, weight: 10 }`";
+    RawSticky, "a map, as in `{ cookie: id }`";
+    RawFault, "a map, as in `{ abort: { status: 503, percentage: 1 } }`";
+    RawDelay, "a map, as in `{ time: 1s, percentage: 10 }`";
+    RawAbort, "a map, as in `{ status: 503, percentage: 10 }`";
+    RawMirror, "a map, as in `{ upstream: shadow, percentage: 10 }`";
+    RawRouteFallback, "a map, as in `{ respond: { status: 503 } }`";
     RawUpstream, "a map, as in `{ endpoints: [127.0.0.1:9000] }`";
     RawEndpoint, "a map, as in `{ address: 127.0.0.1:9000 }`";
 }
@@ -238,11 +266,14 @@ maps_only! {
 mod acme;
 mod balance;
 mod http3;
+mod keys;
 mod listener;
 mod matching;
 mod send;
 mod tcp;
 mod tls;
+mod treatment;
+mod vm;
 
 pub(super) use acme::RawAcme;
 pub(super) use balance::{
@@ -250,11 +281,17 @@ pub(super) use balance::{
     RawOutliers,
 };
 pub(super) use http3::RawHttp3;
+pub(super) use keys::{route_keys, upstream_keys};
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};
 pub(super) use matching::{RawMatch, RawPath, RawValue};
 pub(super) use send::{RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawSendLimits, RawUpstreamTls};
 pub(super) use tcp::RawTcp;
 pub(super) use tls::{RawCertificate, RawClientCertificates, RawHsts, RawRedirect, RawTls};
+pub(super) use treatment::{
+    RawAbort, RawChoice, RawDelay, RawEdits, RawFault, RawMirror, RawPathRewrite, RawRewrite, RawRouteFallback,
+    RawRouteRedirect, RawSticky, RawSubset,
+};
+pub(super) use vm::RawVm;
 
 /// A map that may also be written as its main value alone.
 pub(super) struct Brief<T>(pub(super) T);

@@ -10,6 +10,7 @@ use serde_json::{Map, Number, Value};
 
 use super::MAX_PROBLEMS;
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::policy;
 use super::source::{Source, child, error_in_text};
 use super::tree::{Place, Tree};
 
@@ -25,11 +26,16 @@ pub(super) fn source(name: &str, text: &str) -> Result<(Source, Vec<Diagnostic>)
     let (tree, repeated) = Tree::read(text).map_err(|wrong| error_in_text(name, text, wrong.place, wrong.message))?;
     let reading = Reading { left: Cell::new(BUDGET), wrong: RefCell::default() };
     let seed = Seed { reading: &reading, pointer: String::new() };
-    let value = seed.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
+    let mut value = seed.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
         let at = error.location().map_or(Place::point(1, 0), |at| Place::point(at.line(), at.column() - 1));
         error_in_text(name, text, at, reason(&error))
     })?;
-    let source = Source::new(name, text, tree, value);
+    let links = policy::merge(&mut value);
+    let too_large = links.is_none();
+    let source = Source::new(name, text, tree, value, links.unwrap_or_default());
+    if too_large {
+        return Err(Diagnostics::from(source.key_error("/policies", "policies make the configuration too large")));
+    }
     let mut problems: Vec<_> =
         reading.wrong.take().iter().map(|(at, message)| source.key_error(at, *message)).collect();
     problems.extend(repeated.into_iter().map(|wrong| source.error_at(wrong.place, &wrong.pointer, wrong.message)));

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Excerpt, Location, Severity};
 use super::mask;
+use super::policy::Links;
 use super::tree::{Found, Kind, Place, Tree};
 
 /// The most characters of a line that a diagnostic shows.
@@ -19,13 +20,15 @@ pub struct Source {
     text: String,
     tree: Tree,
     value: Value,
+    /// What came from policies.
+    links: Links,
     /// Where secrets may stand, found when the first diagnostic is made.
     secrets: OnceLock<Vec<Place>>,
 }
 
 impl Source {
-    pub(super) fn new(name: &str, text: &str, tree: Tree, value: Value) -> Self {
-        Self { name: name.into(), text: text.to_owned(), tree, value, secrets: OnceLock::new() }
+    pub(super) fn new(name: &str, text: &str, tree: Tree, value: Value, links: Links) -> Self {
+        Self { name: name.into(), text: text.to_owned(), tree, value, links, secrets: OnceLock::new() }
     }
 
     /// The file as it was named.
@@ -45,19 +48,19 @@ impl Source {
 
     /// Where the value at a JSON pointer (RFC 6901) is; where the nearest value around it is when there is none.
     pub fn locate(&self, pointer: &str) -> Location {
-        self.location(place_of_value(&self.tree.find(pointer)))
+        self.location(place_of_value(&self.find(pointer)))
     }
 
     /// An error at the value of a JSON pointer, or at the nearest value around it.
     pub fn error(&self, pointer: &str, message: impl Into<String>) -> Diagnostic {
-        let found = self.tree.find(pointer);
+        let found = self.find(pointer);
         let place = place_of_value(&found);
         self.at(place, pointer, found.path, message.into())
     }
 
     /// An error at the key of a JSON pointer, for what is wrong with the key and not with its value.
     pub fn key_error(&self, pointer: &str, message: impl Into<String>) -> Diagnostic {
-        let found = self.tree.find(pointer);
+        let found = self.find(pointer);
         let place = found.key.unwrap_or_else(|| place_of_value(&found));
         self.at(place, pointer, found.path, message.into())
     }
@@ -82,7 +85,16 @@ impl Source {
 
     /// An error at a place that is known already.
     pub(super) fn error_at(&self, place: Place, pointer: &str, message: String) -> Diagnostic {
-        self.at(place, pointer, self.tree.find(pointer).path, message)
+        self.at(place, pointer, self.find(pointer).path, message)
+    }
+
+    /// What a pointer leads to, in the policy where it came from one.
+    fn find(&self, pointer: &str) -> Found<'_> {
+        let end = pointer.match_indices('/').nth(3).map_or(pointer.len(), |(at, _)| at);
+        match self.links.get(&pointer[..end]) {
+            Some(policy) => self.tree.find(&format!("{policy}{}", &pointer[end..])),
+            None => self.tree.find(pointer),
+        }
     }
 
     fn location(&self, place: Place) -> Location {

@@ -197,9 +197,11 @@ fn routes_and_upstreams_have_their_effect() {
     assert_eq!(api.matches.server_names, [HostPattern::Suffix("example.com".into())]);
     assert_eq!([&*template.name, &*regex.name], ["/users/{id}/{rest...}", "/users/[0-9]+"]);
     assert_eq!((api.timeout, api.body_size), (Duration::from_secs(1), Some(10 << 20)));
-    assert_eq!(exact.action, Action::Respond { status: http::StatusCode::NOT_FOUND, body: "nothing here".into() });
+    let Action::Respond(fixed) = &exact.action else { panic!("a fixed answer") };
+    assert_eq!((fixed.status, &*fixed.body), (http::StatusCode::NOT_FOUND, "nothing here"));
     assert_eq!((rest.timeout, rest.body_size), (Duration::from_secs(60), None));
 
+    treatment_has_its_effect(api, template, regex);
     let users = &config.upstreams["users"];
     let Backend::Endpoints(endpoints) = &users.backend else { panic!("endpoints") };
     assert_eq!(endpoints[1].authority, "users.internal:9000");
@@ -208,6 +210,31 @@ fn routes_and_upstreams_have_their_effect() {
     assert_eq!((users.connect_timeout, users.idle_timeout), (Duration::from_secs(1), Duration::from_secs(30)));
     assert_eq!(users.idle_connections, 16);
     assert_eq!(config.upstreams["echo"].backend, Backend::Echo);
+}
+
+fn treatment_has_its_effect(api: &Route, template: &Route, regex: &Route) {
+    let treatment = &api.treatment;
+    assert_eq!(treatment.rewrite.path, Some(PathRewrite::Prefix("/v2".into())));
+    assert!(treatment.rewrite.host.is_some() && treatment.request_headers.has_variables());
+    assert!(!treatment.response_headers.has_variables() && treatment.response_headers.add.len() == 1);
+    assert_eq!(treatment.active_requests, Some(50));
+    let fault = treatment.fault.as_ref().expect("a fault");
+    assert_eq!(fault.delay, Some((Duration::from_secs(2), Share(5_000))));
+    assert_eq!(fault.abort, Some((http::StatusCode::SERVICE_UNAVAILABLE, Share(10_000))));
+    assert_eq!(fault.headers.len(), 1);
+    let mirror = treatment.mirror.as_ref().expect("a mirror");
+    assert_eq!((mirror.share, mirror.body_size, mirror.active_requests), (Share(100_000), 1 << 10, 5));
+    let fallback = treatment.fallback.as_ref().expect("a fallback");
+    assert_eq!(fallback.statuses, [500, 503]);
+    assert!(matches!(&fallback.answer, FallbackAnswer::Fixed(fixed) if fixed.headers["retry-after"] == "5"));
+    let Action::Split(split) = &template.action else { panic!("several upstreams") };
+    assert_eq!(split.sticky, Some(Sticky::Cookie("release".into())));
+    assert_eq!((split.choices[0].weight, &split.choices[0].subset[..]), (90, &[("version".into(), "v2".into())][..]));
+    let Action::Redirect(redirect) = &regex.action else { panic!("a redirect") };
+    assert_eq!(
+        (redirect.status, redirect.scheme, redirect.port),
+        (http::StatusCode::MOVED_PERMANENTLY, Some("https"), Some(8443))
+    );
 }
 
 #[test]
@@ -388,7 +415,8 @@ fn the_reference_has_every_key() {
         "qqqqqqqq: 1\nlisteners: [{map}, {{ proxy-protocol: {map}, trusted-proxies: {map} }}, {{ tcp: {map} }}, {{ tcp: {{ server-names: [{map}] }} }}, {{ tls: {map}, redirect-to-https: {map}, hsts: {map} }}, \
          {{ tls: {{ certificates: [{map}], client-certificates: {map}, acme: {map} }} }}]\nadmin: {map}\nlimits: {map}\ntimeouts: {map}\nlog: {map}\nsecrets: {{ a: {map} }}\n\
          plugins: {{ a: {map}, b: {{ limits: {map}, allow: {map} }}, c: {{ allow: {{ http: {map} }} }} }}\n\
-         routes: [{map}, {{ match: {map}, respond: {map} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
+         routes: [{map}, {{ match: {map}, respond: {map}, redirect: {map}, rewrite: {map}, request-headers: {map}, upstreams: [{map}], sticky: {map}, \
+         fault: {map}, mirror: {map}, fallback: {map} }}, {{ fault: {{ delay: {map}, abort: {map} }}, match: {{ path: {map}, headers: {{ a: {map} }} }} }}]\nupstreams: {{ a: {map}, b: {{ endpoints: [{map}] }}, \
          c: {{ tls: {map}, retry: {map}, retry-budget: {map}, hedge: {map}, circuit-breaker: {map}, limits: {map}, \
          adaptive-concurrency: {map} }}, d: {{ tls: {{ client-certificate: {map} }}, retry: {{ backoff: {map} }} }}, \
          e: {{ balance: {map}, discovery: {map}, health: {map}, outlier-detection: {map} }}, \
@@ -405,5 +433,5 @@ fn the_reference_has_every_key() {
             assert!(reference.contains(&format!("| `{key}` |")), "`{key}` of {} is not there", diagnostic.path);
         }
     }
-    assert_eq!(count, 46, "a structure is not in this test");
+    assert_eq!(count, 58, "a structure is not in this test");
 }

@@ -306,11 +306,14 @@ mod matching;
 mod protocols;
 mod send;
 mod tls;
+mod treatment;
 
 pub(super) use acme::{Contact, Directory};
 pub(super) use balance::{Initial, Percent, PolicyName, StatusRange, WithPort};
 pub(super) use listener::{At, Mode};
+use matching::expression;
 pub(super) use matching::{Network, Whole};
 pub(super) use protocols::UpgradeTo;
 pub(super) use send::{LocalAddress, Place, ServerName, Share};
 pub(super) use tls::{FieldName, FilePath, RedirectStatus};
+pub(super) use treatment::{Found, Percentage, Scheme};

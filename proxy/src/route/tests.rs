@@ -1,10 +1,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request};
 
 use super::*;
-use crate::config::{Action, Match, PathPattern, ValueMatch};
+use crate::config::{Action, Match, PathPattern, Treatment, ValueMatch};
 
 mod order;
 
@@ -16,7 +16,8 @@ fn route(matches: Match) -> Route {
         priority: 0,
         matches,
         chain: None,
-        action: Action::Respond { status: StatusCode::OK, body: String::new() },
+        action: Action::Upstream("u".to_owned()),
+        treatment: Treatment::default(),
         timeout: Duration::from_secs(1),
         body_size: None,
         sending: crate::config::RouteSending::default(),

@@ -14,11 +14,13 @@ use super::admit::admit;
 use super::flight::{Ending, Flight};
 use super::grpc::refusal;
 use super::meter::{Meter, Pace};
+use super::mirror::mirror;
 use super::rescue::{Refusal, Trouble, rescue};
+use super::treatment::chosen;
 use super::upgrade::allowed;
 use super::watch::Watch;
 use super::worker::Worker;
-use crate::chain::{Client, Exchange, Phase, Pumped, Reply, State, Verdict};
+use crate::chain::{Client, Exchange, Phase, Pumped, Reply, Routing, State, Verdict};
 use crate::http::edge::identify;
 use crate::http::grpc::Call;
 use crate::http::upgrade::{Switched, Wish};
@@ -28,7 +30,7 @@ use crate::snapshot::{Action, Pin, Upstream};
 use crate::upstream::{self, Ends, Events, Hint};
 
 /// What answers a request: an upstream, or gofe and its plugins.
-enum Answer {
+pub(super) enum Answer {
     Upstream(Response<Body>),
     Reply(Reply),
 }
@@ -87,7 +89,8 @@ pub(super) async fn handle(
     };
     let name = pin.routes[index].name.clone();
     let call = Call::of(&parts);
-    let state = State::new(parts, client, name, pin.clone(), started);
+    let mut state = State::new(parts, client, name, pin.clone(), started);
+    state.timeout = pin.routes[index].timeout;
     let mut flight = Flight::new(worker, pin, index, Exchange::new(state), watch, started);
     flight.wish = wish;
     let body = match call {
@@ -106,7 +109,10 @@ impl Flight {
         let answer = match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(trouble)) => Answer::Reply(self.rescue(&trouble).await),
-            Err(_) => Answer::Reply(self.rescue(&Trouble::Timeout(timeout)).await),
+            Err(_) => {
+                let reply = self.rescue(&Trouble::Timeout(timeout)).await;
+                Answer::Reply(self.fixed_fallback().unwrap_or(reply))
+            }
         };
         let body = self.respond(answer).await;
         let body = if self.route().chain.touches_body(Phase::ResponseBody) {
@@ -132,9 +138,19 @@ impl Flight {
     async fn answer(&mut self, body: Body) -> Result<Answer, Trouble> {
         let chain = self.chain();
         let body = self.meter(body).await?;
-        match chain.request_headers(&mut *self.hand.lock().await).await {
+        let mut exchange = self.hand.lock().await;
+        exchange.body_end = http_body::Body::is_end_stream(&body);
+        let verdict = chain.request_headers(&mut exchange).await;
+        drop(exchange);
+        match verdict {
             Verdict::Continue => {}
             Verdict::Reply(reply) => return Ok(Answer::Reply(reply)),
+        }
+        // Boxed, as few routes do anything of it.
+        if self.route().treatment.is_some()
+            && let Some(reply) = Box::pin(self.treat()).await?
+        {
+            return Ok(Answer::Reply(reply));
         }
         if let Some(reply) = self.route().action.reply() {
             return Ok(Answer::Reply(reply));
@@ -147,7 +163,10 @@ impl Flight {
         } else {
             body
         };
-        self.send(body).await
+        match self.route().treatment.as_ref().is_some_and(|treatment| treatment.fallback.is_some()) {
+            false => self.send(body).await,
+            true => Box::pin(self.send_or_fall_back(body)).await,
+        }
     }
 
     /// Puts the body under its limits; one that says at once that it is too long is refused at once.
@@ -167,15 +186,27 @@ impl Flight {
         Ok(Body::layered(Meter::new(body, limit, pace, bytes, self.watch.upload())))
     }
 
-    async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {
+    /// Sends the request to its upstream.
+    pub(super) async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {
         let chain = self.chain();
         let mut exchange = self.hand.lock().await;
-        let routing = std::mem::take(&mut exchange.routing);
-        let upstream = upstream(&self.pin, self.route, routing.upstream.as_deref())?;
+        let mut routing = std::mem::take(&mut exchange.routing);
+        let upstream = upstream(&self.pin, self.route, &mut routing, &mut exchange)?;
         exchange.request_open = false;
         let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
-        let body_changes = chain.touches_body(Phase::RequestBody);
-        let mut request = outgoing(&mut exchange, body, chain.looks_back(), body_changes);
+        let body_changes = chain.changes_length(Phase::RequestBody);
+        let treatment = self.pin.routes[self.route].treatment.as_deref();
+        let keep = chain.looks_back() || treatment.is_some_and(|treatment| treatment.looks_back);
+        let mut request = outgoing(&mut exchange, body, keep, body_changes);
+        if let Some(treatment) = treatment {
+            if treatment.prepares() {
+                let client = keep.then_some(&exchange.request.headers);
+                treatment.prepare(&exchange, client, &mut request)?;
+            }
+            if let Some(copied) = treatment.mirror.as_ref().filter(|_| self.wish.is_none()) {
+                mirror(copied, self.worker.index, self.pin.routes[self.route].timeout, &mut request);
+            }
+        }
         let address = exchange.client.address;
         drop(exchange);
         self.ask(&upstream, &mut request)?;
@@ -209,7 +240,8 @@ impl Flight {
         }
     }
 
-    async fn rescue(&mut self, trouble: &Trouble) -> Reply {
+    /// What gofe itself answers.
+    pub(super) async fn rescue(&mut self, trouble: &Trouble) -> Reply {
         self.worker.metrics.error(self.worker.index, trouble.reason());
         let mut exchange = self.hand.lock().await;
         exchange.summary.error = Some(trouble.reason());
@@ -237,6 +269,7 @@ impl Flight {
                 body
             }
         };
+        exchange.body_end = http_body::Body::is_end_stream(&body);
         match chain.response_headers(&mut exchange).await {
             None => body,
             Some(answer) => {
@@ -266,12 +299,13 @@ impl Flight {
     /// Whether the response may have a body at all (RFC 9110, section 6.4.1); where it has, and plugins may change it,
     /// its length is not what the upstream said.
     async fn has_body(&mut self) -> bool {
+        let changes_length = self.route().chain.changes_length(Phase::ResponseBody);
         let mut exchange = self.hand.lock().await;
         let head = exchange.request.method == Method::HEAD;
         let Some(response) = &mut exchange.response else { return false };
         let none = [StatusCode::SWITCHING_PROTOCOLS, StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
         let has = !head && !none.contains(&response.status);
-        if has {
+        if has && changes_length {
             response.headers.remove(CONTENT_LENGTH);
         }
         has
@@ -289,6 +323,9 @@ impl Flight {
         let keeps = self.route().chain.takes(Phase::Complete);
         let mut exchange = self.hand.lock().await;
         exchange.response_open = false;
+        if let Some(treatment) = self.pin.routes[self.route].treatment.as_deref() {
+            treatment.finish(&mut exchange);
+        }
         if !keeps && let Some(mut parts) = exchange.response.take() {
             harden(&exchange.client, &mut parts.headers);
             return parts;
@@ -317,13 +354,14 @@ fn harden(client: &Client, headers: &mut HeaderMap) {
 }
 
 /// The upstream that a plugin chose, or the route's.
-fn upstream(pin: &Pin, route: usize, chosen: Option<&str>) -> Result<Upstream, Trouble> {
-    let found = match (chosen, &pin.routes[route].action) {
+fn upstream(pin: &Pin, route: usize, routing: &mut Routing, state: &mut State) -> Result<Upstream, Trouble> {
+    let found = match (&routing.upstream, &pin.routes[route].action) {
         (Some(name), _) => pin.upstream(name),
         (None, Action::Upstream(upstream)) => Some(upstream),
-        (None, Action::Respond(..)) => None,
+        (None, Action::Split(split)) => chosen(split, state, &mut routing.subset),
+        (None, Action::Respond(_) | Action::Redirect(_)) => None,
     };
-    found.cloned().ok_or_else(|| Trouble::NoUpstream(chosen.unwrap_or_default().to_owned()))
+    found.cloned().ok_or_else(|| Trouble::NoUpstream(routing.upstream.as_deref().unwrap_or_default().to_owned()))
 }
 
 /// The request as the upstream gets it. Where nobody looks at the client's fields later, they are moved and not copied.

@@ -59,6 +59,12 @@ pub(super) enum Trouble {
     /// The route's time is over.
     #[error("no response within the route's timeout of {0:?}")]
     Timeout(Duration),
+    /// The route has as many requests in flight as it may.
+    #[error("the route has as many requests in flight as it may")]
+    Busy,
+    /// The route makes errors on purpose.
+    #[error("an error that the route makes on purpose")]
+    Injected(StatusCode),
     /// A plugin chose an upstream that the configuration no longer has.
     #[error("there is no upstream `{0}`")]
     NoUpstream(String),
@@ -97,6 +103,8 @@ impl Trouble {
             },
             Self::Timeout(_) => "upstream-timeout",
             Self::NoUpstream(_) => "no-endpoint",
+            Self::Busy => "route-busy",
+            Self::Injected(_) => "fault-injected",
         }
     }
 
@@ -117,12 +125,13 @@ impl Trouble {
             Self::ResponseBody(_) => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => error.status(),
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::NoUpstream(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoUpstream(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Injected(status) => *status,
         }
     }
 
     /// Whether the connection's framing is in doubt, so that nothing more may be read from it.
-    fn closes(&self) -> bool {
+    pub(super) fn closes(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Body(_) | Self::Upstream(upstream::Error::RequestBody(_)))
     }
 }
@@ -134,6 +143,7 @@ pub(super) fn rescue(trouble: &Trouble, version: Version, route: &str) -> Reply 
         Trouble::Upstream(upstream::Error::RequestBody(_))
         | Trouble::Refused(_)
         | Trouble::NoRoute
+        | Trouble::Injected(_)
         | Trouble::Body(_) => {
             debug!(route, reason, "{trouble}");
         }

@@ -12,15 +12,15 @@ use tracing::warn;
 use super::listeners;
 use super::plugin::{self, FailedPlugin, Key};
 use super::upstreams;
-use super::{Action, PluginEntry, PluginState, Route, Snapshot, Step, Upstream};
-use crate::chain::{Chain, Outbound};
+use super::{Action, Outgoing, PluginEntry, PluginState, Route, Snapshot, Step, Treatment, Upstream};
+use crate::chain::Chain;
 use crate::config::{self, Diagnostic, Diagnostics, Loaded, OnError, PluginSource, Secret, Source};
 use crate::net::ClientTls;
 use crate::net::acme::Acme;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::{Cluster, Supervisor};
-use crate::wasm::{Artifact, Digest, Engine, Env, LoadError};
+use crate::wasm::{Abi, Artifact, Digest, Engine, Env, LoadError};
 
 /// What lives as long as the process, and every snapshot uses.
 pub struct Resources {
@@ -35,7 +35,7 @@ pub struct Resources {
     /// Plugins' outputs.
     pub outputs: Arc<Outputs>,
     /// Plugins' own requests.
-    pub outbound: Arc<dyn Outbound>,
+    pub outbound: Arc<Outgoing>,
     /// Certificates that gofe gets by itself.
     pub acme: Arc<Acme>,
     /// Watches upstreams.
@@ -239,6 +239,7 @@ impl<'a> Builder<'a> {
         let changes = matches!(key.config.source, PluginSource::File(_)).then_some(name);
         let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref(), changes)
             .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
+        self.fits(&at, &artifact, &key.config)?;
         let env = self.env(name, key)?;
         let code = plugin::Code { digest: artifact.digest, abi: artifact.abi };
         let step = Step::load(&resources.engine, &artifact, env).await.map_err(|error| match error {
@@ -254,6 +255,22 @@ impl<'a> Builder<'a> {
         Ok((step, code))
     }
 
+    /// Refuses keys that mean nothing to a plugin of this ABI.
+    fn fits(&self, at: &str, artifact: &Artifact, plugin: &config::Plugin) -> Result<(), Trouble> {
+        let proxy_wasm = matches!(artifact.abi, Abi::ProxyWasm(_));
+        let mistake =
+            |key: &str, message: String| Trouble::Mistake(vec![self.source.error(&format!("{at}/{key}"), message)]);
+        if plugin.vm.is_some() && !proxy_wasm {
+            let abi = artifact.abi.name();
+            return Err(mistake("vm", format!("this is for proxy-wasm plugins, and the plugin's code is of {abi}")));
+        }
+        if proxy_wasm && plugin.instance != config::InstanceMode::PerCall {
+            let message = "a proxy-wasm plugin has one VM for each worker, which serves many requests: leave this out";
+            return Err(mistake("instance", message.to_owned()));
+        }
+        Ok(())
+    }
+
     fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {
         let Resources { metrics, stores, outputs, outbound, workers, .. } = self.resources;
         let plugin = &key.config;
@@ -261,6 +278,7 @@ impl<'a> Builder<'a> {
             let at = format!("/plugins/{}/allow/output", escape(name));
             Trouble::Mistake(vec![self.source.error(&at, format!("the output cannot be opened: {error}"))])
         })?;
+        let vm = plugin.vm.clone().unwrap_or_else(|| config::Vm::of(name));
         Ok(Env {
             name: name.into(),
             config: plugin.config.to_string(),
@@ -275,6 +293,9 @@ impl<'a> Builder<'a> {
             custom: metrics.custom(name),
             output,
             outbound: outbound.clone(),
+            shared: stores.shared(&vm.id),
+            queues: stores.queues(),
+            vm,
             workers: *workers,
         })
     }
@@ -315,10 +336,8 @@ impl<'a> Builder<'a> {
         let build = |route: &config::Route| Route {
             name: route.name.as_str().into(),
             chain: route.chain.as_deref().map_or(&empty, |name| &chains[name]).clone(),
-            action: match &route.action {
-                config::Action::Upstream(name) => Action::Upstream(upstreams[name].clone()),
-                config::Action::Respond { status, body } => Action::Respond(*status, body.clone().into()),
-            },
+            action: Action::new(&route.action, upstreams),
+            treatment: Treatment::new(route, upstreams, &chains),
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
             sending: route.sending.clone(),

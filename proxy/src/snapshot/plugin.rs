@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use crate::chain::{Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase, Phases};
 use crate::config::{OnError, Plugin as PluginConfig};
-use crate::wasm::{Abi, Artifact, Digest, Engine, Env, LoadError, Plugin};
+use crate::wasm::{Abi, Artifact, Digest, Engine, Env, LoadError, Plugin, ProxyWasmFilter};
 
 /// A step of a chain: one variant for each plugin ABI, so that no phase allocates a boxed future.
 #[expect(clippy::large_enum_variant, reason = "there are few of them, each behind an Arc")]
 pub enum Step {
     /// A plugin of gofe's own world.
     Component(Plugin),
+    /// A proxy-wasm plugin.
+    ProxyWasm(ProxyWasmFilter),
     /// A plugin that failed while it was loaded; its policy holds for each request.
     Failed(FailedPlugin),
 }
@@ -79,6 +81,7 @@ impl Step {
     pub async fn load(engine: &Engine, artifact: &Artifact, env: Env) -> Result<Self, LoadError> {
         match artifact.abi {
             Abi::Gofe => Plugin::load(engine, artifact, env).await.map(Self::Component),
+            Abi::ProxyWasm(_) => ProxyWasmFilter::load(engine, artifact, env).map(Self::ProxyWasm),
             abi => Err(LoadError::abi(abi, "it cannot be a step of a chain")),
         }
     }
@@ -92,7 +95,19 @@ impl Step {
     pub async fn tick(&self) {
         match self {
             Self::Component(plugin) => plugin.tick().await,
-            Self::Failed(_) => {}
+            Self::ProxyWasm(_) | Self::Failed(_) => {}
+        }
+    }
+
+    /// Whether each worker has something to do for it beside requests.
+    pub fn is_attended(&self) -> bool {
+        matches!(self, Self::ProxyWasm(_))
+    }
+
+    /// Does on a worker what there is to do beside requests, until the future is dropped.
+    pub async fn attend(&self, worker: usize) {
+        if let Self::ProxyWasm(plugin) = self {
+            plugin.attend(worker).await;
         }
     }
 }
@@ -101,6 +116,7 @@ impl Filter for Step {
     fn name(&self) -> &str {
         match self {
             Self::Component(plugin) => plugin.name(),
+            Self::ProxyWasm(plugin) => plugin.name(),
             Self::Failed(failed) => &failed.name,
         }
     }
@@ -108,6 +124,7 @@ impl Filter for Step {
     fn interest(&self) -> Interest {
         match self {
             Self::Component(plugin) => plugin.interest(),
+            Self::ProxyWasm(plugin) => plugin.interest(),
             // One phase is enough to apply the policy to each request.
             Self::Failed(FailedPlugin { on_error: OnError::FailClosed, .. }) => {
                 Interest { phases: Phases::default().with(Phase::RequestHeaders), ..Interest::default() }
@@ -119,6 +136,7 @@ impl Filter for Step {
     fn on_error(&self) -> OnError {
         match self {
             Self::Component(plugin) => plugin.on_error(),
+            Self::ProxyWasm(plugin) => plugin.on_error(),
             Self::Failed(failed) => failed.on_error,
         }
     }
@@ -126,6 +144,7 @@ impl Filter for Step {
     async fn call(&self, phase: Phase, exchange: &mut Exchange) -> Outcome {
         match self {
             Self::Component(plugin) => plugin.call(phase, exchange).await,
+            Self::ProxyWasm(plugin) => plugin.call(phase, exchange).await,
             Self::Failed(failed) => {
                 let message = format!("it could not be loaded: {}", failed.reason);
                 Outcome::Fault(Fault { kind: FaultKind::Unavailable, message })

@@ -92,11 +92,14 @@ impl Sink {
             endpoints.truncate(MAX_ENDPOINTS);
         }
         let current = self.members.current();
-        if !current.iter().map(|member| &member.found).eq(&endpoints) {
-            info!(%upstream, before = current.len(), now = endpoints.len(), "the endpoints have changed");
+        let changed = !current.iter().map(|member| &member.found).eq(&endpoints);
+        if changed {
             self.members.replace(&endpoints, Instant::now());
         }
         *self.members.discovery.report.lock() = Report { found_at: Some(SystemTime::now()), error: None };
+        if changed {
+            info!(%upstream, before = current.len(), now = endpoints.len(), "the endpoints have changed");
+        }
         self.members.discovery.first.send_replace(true);
     }
 

@@ -72,17 +72,15 @@ fn judge(members: &Members, endpoint: &Endpoint, verdict: &mut Verdict, found: R
     let (upstream, address) = (&members.upstream, &endpoint.address);
     let change = verdict.add(found.is_ok());
     let complaint = found.err();
+    endpoint.complain(complaint.clone());
+    let Some(change) = change else { return };
+    members.set(endpoint, Reason::Unhealthy, change == Change::Unhealthy, Instant::now());
     match change {
-        Some(Change::Healthy) => info!(%upstream, endpoint = %address, "an endpoint is healthy"),
-        Some(Change::Unhealthy) => {
-            let why = complaint.as_deref().unwrap_or_default();
+        Change::Healthy => info!(%upstream, endpoint = %address, "an endpoint is healthy"),
+        Change::Unhealthy => {
+            let why = complaint.unwrap_or_default();
             warn!(%upstream, endpoint = %address, "an endpoint is unhealthy: {why}");
         }
-        None => {}
-    }
-    endpoint.complain(complaint);
-    if let Some(change) = change {
-        members.set(endpoint, Reason::Unhealthy, change == Change::Unhealthy, Instant::now());
     }
 }
 

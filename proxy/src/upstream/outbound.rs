@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, TE};
 use http::uri::Scheme;
-use http::{Method, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Body as _;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -29,8 +28,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::chain::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
-use crate::http::hop;
+use crate::chain::{Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use crate::http::{Body, hop};
 
 /// Unused connections to one host, in each thread, and how long they are kept.
 const IDLE_CONNECTIONS: usize = 8;
@@ -52,11 +51,12 @@ struct Shared {
     trust: OnceCell<Arc<ClientConfig>>,
 }
 
-type Plain = legacy::Client<HttpConnector, Full<Bytes>>;
-type Secure = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Plain = legacy::Client<HttpConnector, Body>;
+type Secure = legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
 thread_local! {
     static PLAIN: RefCell<HashMap<u64, Plain>> = RefCell::default();
+    static PLAIN_HTTP2: RefCell<HashMap<u64, Plain>> = RefCell::default();
     static SECURE: RefCell<HashMap<u64, Secure>> = RefCell::default();
 }
 
@@ -93,18 +93,40 @@ impl Outbound for Client {
     ) -> Pin<Box<dyn Future<Output = Result<OutboundResponse, OutboundError>> + Send>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let request = prepare(request)?;
-            let whole = async move { collect(shared.request(request).await?, limit_size).await };
+            let request = prepare(request.map(Body::full))?;
+            let whole = async move { collect(shared.request(request, false).await?, limit_size).await };
             timeout(limit_time, whole).await.unwrap_or(Err(OutboundError::Timeout))
         })
+    }
+
+    fn open(&self, request: http::Request<Body>, http2: bool) -> Opening {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            // Who reads trailers says so (RFC 9110, section 10.1.4), and gRPC asks for it.
+            let trailers = request.headers().contains_key(TE);
+            let mut request = prepare(request)?;
+            if http2 && trailers {
+                request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+            }
+            Ok(shared.request(request, http2).await?.map(Body::from))
+        })
+    }
+
+    /// There are no upstreams here.
+    fn open_upstream(&self, _: usize, name: &str, _: http::Request<Body>) -> Opening {
+        let error = OutboundError::Unreachable(format!("there is no upstream `{name}`"));
+        Box::pin(async move { Err(error) })
     }
 }
 
 impl Shared {
-    async fn request(&self, request: http::Request<Full<Bytes>>) -> Result<Response<Incoming>, OutboundError> {
+    async fn request(&self, request: http::Request<Body>, http2: bool) -> Result<Response<Incoming>, OutboundError> {
         let sent = if request.uri().scheme() == Some(&Scheme::HTTPS) {
             let config = self.trust.get_or_try_init(load).await?;
             SECURE.with_borrow_mut(|clients| secure(clients, self.id, config).clone()).request(request)
+        } else if http2 {
+            let client = |clients: &mut HashMap<u64, Plain>| clients.entry(self.id).or_insert_with(plain_http2).clone();
+            PLAIN_HTTP2.with_borrow_mut(client).request(request)
         } else {
             PLAIN.with_borrow_mut(|clients| clients.entry(self.id).or_insert_with(plain).clone()).request(request)
         };
@@ -118,7 +140,7 @@ impl Shared {
 
 /// Checks a request and gives it the fields that belong to the connection: a plugin cannot set these, or it would
 /// reach another host of the same server than the one it was granted, or break the framing.
-fn prepare(request: OutboundRequest) -> Result<http::Request<Full<Bytes>>, OutboundError> {
+fn prepare(request: http::Request<Body>) -> Result<http::Request<Body>, OutboundError> {
     let invalid = |reason: &str| Err(OutboundError::Invalid(reason.to_owned()));
     let (mut parts, body) = request.into_parts();
     if !matches!(parts.uri.scheme_str(), Some("http" | "https")) {
@@ -137,7 +159,7 @@ fn prepare(request: OutboundRequest) -> Result<http::Request<Full<Bytes>>, Outbo
         parts.headers.remove(name);
     }
     parts.version = Version::HTTP_11;
-    Ok(http::Request::from_parts(parts, Full::new(body)))
+    Ok(http::Request::from_parts(parts, body))
 }
 
 async fn collect(response: Response<Incoming>, limit: usize) -> Result<OutboundResponse, OutboundError> {
@@ -174,6 +196,10 @@ fn connector() -> HttpConnector {
 
 fn plain() -> Plain {
     builder().build(connector())
+}
+
+fn plain_http2() -> Plain {
+    builder().http2_only(true).build(connector())
 }
 
 fn secure<'a>(clients: &'a mut HashMap<u64, Secure>, id: u64, config: &Arc<ClientConfig>) -> &'a Secure {

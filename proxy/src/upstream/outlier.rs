@@ -192,6 +192,7 @@ pub(super) fn judge(members: &Members, now: Instant) {
         };
         let Some(member) = current.iter().find(|member| member.endpoint.id == id) else { continue };
         let (upstream, endpoint) = (&members.upstream, &member.endpoint.address);
+        members.set(&member.endpoint, Reason::Ejected, ejected, now);
         match event {
             Event::Eject { cause, time, .. } => {
                 members.counts.ejected(cause);
@@ -199,7 +200,6 @@ pub(super) fn judge(members: &Members, now: Instant) {
             }
             Event::Return { .. } => info!(%upstream, %endpoint, "an endpoint returns from its ejection"),
         }
-        members.set(&member.endpoint, Reason::Ejected, ejected, now);
     }
 }
 

@@ -19,7 +19,7 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::config::{self, Backend, Balance, Endpoint, Policy, Protocol};
+use crate::config::{self, Backend, Balance, Endpoint, Fallback, HashKey, Policy, Protocol};
 use crate::http::{Body, BodyError};
 
 /// An upstream of these addresses.

@@ -1,13 +1,23 @@
 //! What a plugin is given: everything that its instances share and that YAML grants.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::Outbound;
-use crate::config::{Allow, InstanceMode, OnError, PluginLimits};
-use crate::store::Space;
+use crate::config::{Allow, InstanceMode, OnError, PluginLimits, Vm};
+use crate::store::{Queues, SharedData, Space};
 use crate::telemetry::{Custom, Output, PluginMetrics};
+
+/// A value, given as JSON, as bytes.
+fn bytes_of(json: &str) -> Cow<'_, [u8]> {
+    match json {
+        "null" => Cow::Borrowed(b""),
+        text if text.starts_with('"') => Cow::Owned(serde_json::from_str::<String>(text).unwrap_or_default().into()),
+        json => Cow::Borrowed(json.as_bytes()),
+    }
+}
 
 /// What one version of a plugin is given.
 pub struct Env {
@@ -37,11 +47,28 @@ pub struct Env {
     pub output: Arc<Output>,
     /// How it sends requests of its own.
     pub outbound: Arc<dyn Outbound>,
+    /// What YAML says of its VM, where it is of an ABI that has one.
+    pub vm: Vm,
+    /// What it shares with VMs of the same id.
+    pub shared: Arc<SharedData>,
+    /// The queues between VMs.
+    pub queues: Arc<Queues>,
     /// Worker threads; each has a pool of instances of its own.
     pub workers: usize,
 }
 
 impl Env {
+    /// The configuration as the bytes that ABIs without JSON of their own get: a text as it is, nothing where there is none,
+    /// and anything else as JSON.
+    pub(super) fn config_bytes(&self) -> Cow<'_, [u8]> {
+        bytes_of(&self.config)
+    }
+
+    /// The same of what its VM gets.
+    pub(super) fn vm_bytes(&self) -> Vec<u8> {
+        bytes_of(&self.vm.config.to_string()).into_owned()
+    }
+
     /// Whether the configuration grants requests to this host and port.
     pub(super) fn allows_host(&self, uri: &http::Uri) -> bool {
         let default_port = match uri.scheme_str() {

@@ -53,8 +53,8 @@ impl Check<'_> {
             _ => {}
         }
         let (least, most) = (child(at, "minimum-ttl"), child(at, "maximum-ttl"));
-        let low = self.time(&least, raw.minimum_ttl.as_ref(), SECOND, Time(Duration::from_millis(100)), DAY);
-        let high = self.time(&most, raw.maximum_ttl.as_ref(), (SECOND * 300).max(low), Time(SECOND), DAY);
+        let low = self.time(&least, raw.minimum_ttl.as_ref(), SECOND, Time(SECOND / 10), DAY);
+        let high = self.time(&most, raw.maximum_ttl.as_ref(), (SECOND * 300).max(low), Time(SECOND / 10), DAY);
         if low > high {
             self.error(&least, "`minimum-ttl` is longer than `maximum-ttl`");
         }

@@ -54,7 +54,11 @@ impl Check<'_> {
         PathPattern::Regex(pattern.clone())
     }
 
-    fn headers(&mut self, at: &str, raw: &BTreeMap<String, Brief<RawValue>>) -> Vec<(HeaderName, ValueMatch)> {
+    pub(super) fn headers(
+        &mut self,
+        at: &str,
+        raw: &BTreeMap<String, Brief<RawValue>>,
+    ) -> Vec<(HeaderName, ValueMatch)> {
         let mut headers: Vec<(HeaderName, ValueMatch)> = Vec::new();
         for (text, wanted) in raw {
             let at = child(at, text);
@@ -88,7 +92,7 @@ impl Check<'_> {
         raw.iter().map(|(name, wanted)| (name.clone(), self.wanted(&child(at, name), &wanted.0))).collect()
     }
 
-    fn empty_map(&mut self, at: &str, help: &str) {
+    pub(super) fn empty_map(&mut self, at: &str, help: &str) {
         // A key that is unknown or wrong is reported already.
         if self.keys(at).is_empty() {
             self.error_with_help(at, "the map is empty", help);

@@ -6,7 +6,9 @@ use http::Method;
 use serde_json::Value;
 
 use super::Check;
-use crate::config::model::{Action, Config, Match, Route, Tcp};
+use crate::config::model::{Action, Config, FallbackAnswer, Match, Route, Tcp};
+use crate::config::policy;
+use crate::config::raw::Raw;
 use crate::config::source::child;
 
 /// Gives each route without a name one of its own: its path, with host and methods when those tell it apart.
@@ -41,16 +43,12 @@ fn spellings(matches: &Match) -> [String; 3] {
 impl Check<'_> {
     /// Warns of what is declared and never used.
     pub(super) fn unused(&mut self, config: &Config) {
-        let chains: HashSet<&str> = config.routes.iter().filter_map(|route| route.chain.as_deref()).collect();
+        let mut chains: HashSet<&str> = config.routes.iter().filter_map(|route| route.chain.as_deref()).collect();
+        let mut upstreams: HashSet<&str> = HashSet::new();
+        config.routes.iter().for_each(|route| named(route, &mut chains, &mut upstreams));
         self.report_unused("chain", "/chains", "route has it", &chains);
         let plugins = config.chains.values().flatten().map(String::as_str).collect();
         self.report_unused("plugin", "/plugins", "chain has it", &plugins);
-        let mut upstreams: HashSet<&str> = HashSet::new();
-        for route in &config.routes {
-            if let Action::Upstream(name) = &route.action {
-                upstreams.insert(name);
-            }
-        }
         let passed = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
         upstreams.extend(passed.flat_map(Tcp::upstreams));
         // A plugin may choose an upstream, and then its configuration names it.
@@ -61,6 +59,25 @@ impl Check<'_> {
         self.report_unused("secret", "/secrets", "plugin may read it", &secrets);
     }
 
+    /// What is wrong with policies themselves, and those that nobody has.
+    pub(super) fn policies(&mut self, raw: &Raw) {
+        for name in raw.policies.keys() {
+            self.name(&child("/policies", name), name);
+        }
+        for (at, message, help) in policy::problems(self.source) {
+            self.report(|source| {
+                let error = source.key_error(&at, message);
+                match help {
+                    Some(help) => error.with_help(help),
+                    None => error,
+                }
+            });
+        }
+        let of_routes = raw.routes.iter().flatten().filter_map(|route| route.policy.as_deref());
+        let used = of_routes.chain(raw.upstreams.values().filter_map(|upstream| upstream.policy.as_deref())).collect();
+        self.report_unused("policy", "/policies", "route or upstream has it", &used);
+    }
+
     fn report_unused(&mut self, what: &str, map: &str, why: &str, used: &HashSet<&str>) {
         let unused: Vec<String> =
             self.keys(map).into_iter().filter(|name| !used.contains(name)).map(Into::into).collect();
@@ -68,6 +85,21 @@ impl Check<'_> {
             let message = format!("the {what} `{name}` is not used: no {why}");
             self.report(|source| source.key_error(&child(map, &name), message).as_warning());
         }
+    }
+}
+
+/// The chains and upstreams that a route names, besides its own chain.
+fn named<'a>(route: &'a Route, chains: &mut HashSet<&'a str>, upstreams: &mut HashSet<&'a str>) {
+    match &route.action {
+        Action::Upstream(name) => _ = upstreams.insert(name),
+        Action::Split(split) => upstreams.extend(split.choices.iter().map(|choice| choice.upstream.as_str())),
+        Action::Respond(_) | Action::Redirect(_) => {}
+    }
+    upstreams.extend(route.treatment.mirror.as_ref().map(|mirror| mirror.upstream.as_str()));
+    match route.treatment.fallback.as_ref().map(|fallback| &fallback.answer) {
+        Some(FallbackAnswer::Upstream(name)) => _ = upstreams.insert(name),
+        Some(FallbackAnswer::Chain(name)) => _ = chains.insert(name),
+        Some(FallbackAnswer::Fixed(_)) | None => {}
     }
 }
 

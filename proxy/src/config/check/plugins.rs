@@ -15,12 +15,12 @@ impl Check<'_> {
         for (name, raw) in raw {
             let at = child("/plugins", name);
             self.name(&at, name);
-            plugins.insert(name.clone(), self.plugin(&at, raw));
+            plugins.insert(name.clone(), self.plugin(&at, name, raw));
         }
         plugins
     }
 
-    fn plugin(&mut self, at: &str, raw: &RawPlugin) -> Plugin {
+    fn plugin(&mut self, at: &str, name: &str, raw: &RawPlugin) -> Plugin {
         let source = match raw.source.0.clone() {
             PluginSource::File(path) => PluginSource::File(self.joined(path)),
             standard @ PluginSource::Standard(_) => standard,
@@ -32,6 +32,7 @@ impl Check<'_> {
             instance: raw.instance.as_ref().map(|instance| instance.0).unwrap_or_default(),
             limits: self.plugin_limits(&child(at, "limits"), &raw.limits),
             allow: self.allow(&child(at, "allow"), &raw.allow),
+            vm: raw.vm.as_ref().map(|vm| self.vm(&child(at, "vm"), name, vm)),
             config: raw.config.clone(),
         }
     }

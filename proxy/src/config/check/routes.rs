@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use http::StatusCode;
-
 use super::names::route_names;
 use super::{Check, DAY, MILLISECOND};
-use crate::config::model::{Action, Route};
-use crate::config::raw::{List, RawRespond, RawRoute};
+use crate::config::model::Route;
+use crate::config::raw::{List, RawRoute};
 use crate::config::source::child;
 
 /// Each priority is a table of its own that may have to be looked at, so there are not many.
@@ -33,14 +31,19 @@ impl Check<'_> {
         if let Some(chain) = &raw.chain {
             self.reference(&child(at, "chain"), "chain", "/chains", chain);
         }
+        if let Some(policy) = &raw.policy {
+            self.reference(&child(at, "policy"), "policy", "/policies", policy);
+        }
         let most = 1 << 40;
+        let matches = self.matches(&child(at, "match"), &raw.matches);
         Route {
             name: raw.name.clone().unwrap_or_default(),
             listeners: self.route_listeners(&child(at, "listeners"), &raw.listeners),
             priority: self.priority(&child(at, "priority"), raw.priority),
-            matches: self.matches(&child(at, "match"), &raw.matches),
             chain: raw.chain.clone(),
-            action: self.action(at, raw),
+            action: self.action(at, raw, &matches.path),
+            treatment: self.treatment(at, raw, &matches.path),
+            matches,
             timeout: self.time(&child(at, "timeout"), raw.timeout.as_ref(), Duration::from_secs(60), MILLISECOND, DAY),
             sending: self.route_sending(at, raw),
             body_size: raw.body_size.as_ref().map(|size| self.size(&child(at, "body-size"), Some(size), 0, 0, most)),
@@ -51,34 +54,6 @@ impl Check<'_> {
 
     fn priority(&mut self, at: &str, raw: Option<i64>) -> i16 {
         i16::try_from(self.within(at, raw, 0, -MAX_PRIORITY, MAX_PRIORITY)).unwrap_or_default()
-    }
-
-    fn action(&mut self, at: &str, raw: &RawRoute) -> Action {
-        let (upstream, respond) = (child(at, "upstream"), child(at, "respond"));
-        match (self.written(&upstream), self.written(&respond)) {
-            (true, true) => self.error(&respond, "`upstream` and `respond` exclude each other"),
-            (false, false) => {
-                self.error_with_help(at, "the route leads nowhere", "add `upstream: NAME` or `respond: { status: … }`");
-            }
-            _ => {}
-        }
-        if let Some(name) = &raw.upstream {
-            self.reference(&upstream, "upstream", "/upstreams", name);
-        }
-        match &raw.respond {
-            Some(raw) => self.respond(&respond, raw),
-            None => Action::Upstream(raw.upstream.clone().unwrap_or_default()),
-        }
-    }
-
-    fn respond(&mut self, at: &str, raw: &RawRespond) -> Action {
-        let status = raw.status.as_ref().map_or(StatusCode::OK, |status| status.0.0);
-        let body = raw.body.clone().unwrap_or_default();
-        // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
-        if matches!(status.as_u16(), 204 | 205 | 304) && !body.is_empty() {
-            self.error(&child(at, "body"), format!("an answer with status {} has no body", status.as_u16()));
-        }
-        Action::Respond { status, body }
     }
 
     fn route_names(&mut self, routes: &mut [Route], places: &[String]) {

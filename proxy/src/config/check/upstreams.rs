@@ -17,6 +17,9 @@ impl Check<'_> {
         for (name, raw) in raw {
             let at = child("/upstreams", name);
             self.name(&at, name);
+            if let Some(policy) = &raw.policy {
+                self.reference(&child(&at, "policy"), "policy", "/policies", policy);
+            }
             upstreams.insert(name.clone(), self.upstream(&at, raw));
         }
         upstreams

@@ -102,6 +102,30 @@ impl Custom {
         })
     }
 
+    /// Changes a gauge by so much.
+    ///
+    /// # Errors
+    /// See [`CustomError`].
+    pub fn shift(&self, name: &str, labels: &[(&str, &str)], delta: f64) -> Result<(), CustomError> {
+        self.with(Kind::Gauge, name, labels, |gauge| {
+            if let Value::Gauge(bits) = gauge {
+                let add = |bits| Some((f64::from_bits(bits) + delta).to_bits());
+                // The closure never declines, so that this does not fail.
+                let _ = bits.fetch_update(Relaxed, Relaxed, add);
+            }
+        })
+    }
+
+    /// What a counter or a gauge says; nothing where it was never written, and of a histogram.
+    pub fn read(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let labels = key::Sorted::of(labels)?;
+        labels.key(name, |key| match &self.series.read().get(key)?.value {
+            Value::Counter(count) => Some(count.get() as f64),
+            Value::Gauge(bits) => Some(f64::from_bits(bits.load(Relaxed))),
+            Value::Histogram { .. } => None,
+        })
+    }
+
     /// Counts a value in a histogram, `gofe_plugin_<name>`, with the buckets of the proxy's own histograms.
     ///
     /// # Errors

@@ -2,7 +2,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 
+use bytes::Bytes;
 use http::{HeaderMap, Request};
+use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -65,7 +67,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     let mut response = Response::new(Full::from(said));
     if path == "/moved" {
         *response.status_mut() = StatusCode::FOUND;
-        response.headers_mut().insert("location", http::HeaderValue::from_static("/elsewhere"));
+        response.headers_mut().insert("location", HeaderValue::from_static("/elsewhere"));
     }
     Ok(response)
 }
@@ -122,7 +124,7 @@ async fn a_plugin_cannot_name_another_host_or_break_the_framing() {
         ("upgrade", "websocket"),
         ("x-own", "kept"),
     ] {
-        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
+        request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     let response = ask(&client, request).await.unwrap();
     let host = format!("localhost:{}", server.address.port());

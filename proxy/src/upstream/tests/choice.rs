@@ -87,6 +87,52 @@ async fn a_subset_is_what_has_all_labels() {
 }
 
 #[tokio::test]
+async fn a_subset_that_nobody_is_in_goes_where_the_upstream_says() {
+    let peers = peers().await;
+    let endpoint = |at: usize, version: &str| Endpoint {
+        socket: None,
+        authority: peers[at].address.to_string().parse().unwrap(),
+        labels: BTreeMap::from([("version".to_owned(), version.to_owned())]),
+        weight: 1,
+        priority: 0,
+    };
+    let mut config = config(&[]);
+    config.backend = Backend::Endpoints(vec![endpoint(0, "1"), endpoint(1, "1"), endpoint(2, "2")]);
+    let missing = subset(&[("version", "3")]);
+    config.balance.fallback = Fallback::Any;
+    let any = Cluster::new("users", &config, None, 1);
+    assert!(any.has_subset(&missing));
+    assert_eq!(answers(&any, 3, &missing).await, "abc");
+    assert_eq!(answers(&any, 2, &subset(&[("version", "2")])).await, "cc");
+    config.balance.fallback = Fallback::Subset(subset(&[("version", "2")]));
+    let default = Cluster::new("users", &config, None, 1);
+    assert_eq!(answers(&default, 2, &missing).await, "cc");
+    config.balance.fallback = Fallback::Subset(missing.clone());
+    let nowhere = Cluster::new("users", &config, None, 1);
+    assert_eq!(nowhere.send(0, get(), to(&missing)).await.unwrap_err().kind(), "no-endpoint");
+}
+
+#[tokio::test]
+async fn a_key_that_a_plugin_chose_goes_before_the_requests_own() {
+    let peers = peers().await;
+    let mut config = config(&peers.each_ref().map(|peer| peer.address));
+    let key = HashKey::Attribute("user".to_owned());
+    config.balance.policy = Policy::Maglev { key, size: 251 };
+    let cluster = Cluster::new("users", &config, None, 1);
+    let value = Bytes::from_static(b"alice");
+    let attribute = |name: &str| (name == "user").then_some(&value);
+    let chosen = cluster.key(Some(b"bob"), attribute).unwrap();
+    assert_ne!(Some(chosen), cluster.key(None, attribute));
+    assert_eq!(cluster.key(Some(b"alice"), |_| None), cluster.key(None, attribute));
+    let mut all = String::new();
+    for _ in 0..4 {
+        let hint = Hint { key: Some(chosen), ..Hint::default() };
+        all += &text(cluster.send(0, get(), hint).await.unwrap()).await.unwrap();
+    }
+    assert!(["aaaa", "bbbb", "cccc"].contains(&all.as_str()), "{all}");
+}
+
+#[tokio::test]
 async fn subsets_that_alternate_still_take_turns() {
     let peers = peers().await;
     let cluster = labelled(&peers, &[&[("v", "1")], &[("v", "2")], &[("v", "2")]]);

@@ -27,7 +27,7 @@ pub(super) fn check(port: u16, protocol: Protocol, filters: Filters, interrupt: 
     }
     let refused = ask("/", &[])?;
     ensure!(refused.status == 401, "a request without a key was not refused:\n{}", refused.text);
-    if let Filters::Bench(_) = filters {
+    if let Filters::Bench(_) | Filters::ProxyWasm(_) = filters {
         let marked = answer.text.to_ascii_lowercase().contains("\r\nx-proxied-by: wasm\r\n");
         ensure!(marked, "the filter did not set the response header:\n{}", answer.text);
         let user = ask("/user", &KEY)?;

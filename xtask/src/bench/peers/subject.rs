@@ -32,6 +32,12 @@ pub(super) enum Subject {
     /// gofe with that plugin four times.
     #[value(name = "gofe+wasm4")]
     GofeWasm4,
+    /// gofe with the proxy-wasm filter that Envoy has.
+    #[value(name = "gofe+proxy-wasm1")]
+    GofeProxyWasm1,
+    /// gofe with that filter four times.
+    #[value(name = "gofe+proxy-wasm4")]
+    GofeProxyWasm4,
     /// gofe with the standard plugins access-log, api-key, rate-limit and router.
     #[value(name = "gofe+standard4")]
     GofeStandard4,
@@ -61,6 +67,8 @@ pub(super) enum Filters {
     Bench(usize),
     /// gofe's four standard plugins.
     Standard,
+    /// The benchmark's filter as a proxy-wasm module, so many times.
+    ProxyWasm(usize),
 }
 
 impl Subject {
@@ -77,7 +85,12 @@ impl Subject {
             Self::Envoy | Self::EnvoyWasm1 | Self::EnvoyWasm4 => Product::Envoy,
             Self::Traefik | Self::TraefikWasm1 => Product::Traefik,
             Self::Caddy => Product::Caddy,
-            Self::Gofe | Self::GofeWasm1 | Self::GofeWasm4 | Self::GofeStandard4 => Product::Gofe,
+            Self::Gofe
+            | Self::GofeWasm1
+            | Self::GofeWasm4
+            | Self::GofeProxyWasm1
+            | Self::GofeProxyWasm4
+            | Self::GofeStandard4 => Product::Gofe,
         }
     }
 
@@ -87,6 +100,8 @@ impl Subject {
             Self::EnvoyWasm1 | Self::TraefikWasm1 | Self::GofeWasm1 => Filters::Bench(1),
             Self::EnvoyWasm4 | Self::GofeWasm4 => Filters::Bench(4),
             Self::GofeStandard4 => Filters::Standard,
+            Self::GofeProxyWasm1 => Filters::ProxyWasm(1),
+            Self::GofeProxyWasm4 => Filters::ProxyWasm(4),
             Self::Nginx | Self::Haproxy | Self::Envoy | Self::Traefik | Self::Caddy | Self::Gofe => Filters::Bench(0),
         }
     }

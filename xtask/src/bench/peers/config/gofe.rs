@@ -1,5 +1,6 @@
 //! gofe.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -28,7 +29,8 @@ pub(super) fn command(place: &Place<'_>, filters: Filters) -> Result<Command> {
     let plugins = match filters {
         Filters::Standard => STANDARD.to_owned(),
         Filters::Bench(0) => String::new(),
-        Filters::Bench(count) => filter(place, count),
+        Filters::Bench(count) => filter(&place.parts.gofe_filter, count),
+        Filters::ProxyWasm(count) => filter(&place.parts.proxy_wasm_filter, count),
     };
     let chain = when(!plugins.is_empty(), || "chain: all, ".into());
     let canary = when(filters == Filters::Standard, || ", canary: { builtin: echo }".into());
@@ -44,9 +46,9 @@ pub(super) fn command(place: &Place<'_>, filters: Filters) -> Result<Command> {
     Ok(command)
 }
 
-/// The benchmark's plugin so many times, under as many names.
-fn filter(place: &Place<'_>, count: usize) -> String {
-    let file = place.parts.gofe_filter.display();
+/// The benchmark's filter so many times, under as many names.
+fn filter(file: &Path, count: usize) -> String {
+    let file = file.display();
     let names: Vec<_> = (1..=count).map(|number| format!("filter{number}")).collect();
     let plugins: String = names.iter().map(|name| format!("  {name}: {{ source: file:{file} }}\n")).collect();
     format!("plugins:\n{plugins}chains: {{ all: [{}] }}\n", names.join(", "))

@@ -95,9 +95,11 @@ fn ratios(kind: Scenario) -> Vec<(&'static str, String, Subject)> {
 }
 
 /// Who has how many filters more than whom.
-const ADDED: [(Subject, Subject, u32, &str); 6] = [
+const ADDED: [(Subject, Subject, u32, &str); 8] = [
     (Subject::Gofe, Subject::GofeWasm1, 1, "gofe, a plugin"),
     (Subject::Gofe, Subject::GofeWasm4, 4, "gofe, each of four of them"),
+    (Subject::Gofe, Subject::GofeProxyWasm1, 1, "gofe, one proxy-wasm filter"),
+    (Subject::Gofe, Subject::GofeProxyWasm4, 4, "gofe, each of four proxy-wasm filters"),
     (Subject::Gofe, Subject::GofeStandard4, 4, "gofe, each of the four standard plugins"),
     (Subject::Envoy, Subject::EnvoyWasm1, 1, "Envoy, a proxy-wasm filter"),
     (Subject::Envoy, Subject::EnvoyWasm4, 4, "Envoy, each of four of them"),
