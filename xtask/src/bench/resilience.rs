@@ -61,9 +61,9 @@ impl Governance {
     /// Its keys of the route and of the upstream.
     fn yaml(self) -> (String, String) {
         let breaker = "    endpoint-circuit-breaker: { consecutive-failures: 5, failure-rate: 50%, slow-call-rate: 50%, \
-                       slow-call: 100ms, window: 5s, minimum-calls: 20, open-for: 5s, probes: 2 }\n";
+                       slow-call: 100ms, window: 5s, minimum-calls: 20, open-for: 1s, probes: 2 }\n";
         let ejection =
-            "    outlier-detection: { consecutive-5xx: 5, base-ejection-time: 5s, max-ejection-percent: 50% }\n";
+            "    outlier-detection: { consecutive-5xx: 5, base-ejection-time: 1s, max-ejection-percent: 50% }\n";
         let retries =
             "    retry: { attempts: 3, per-try-timeout: 100ms, on: [5xx], backoff: { base: 2ms, max: 20ms } }\n";
         match self {
