@@ -91,23 +91,12 @@ impl Artifact {
         let digest = Digest::of(bytes);
         let shape = Shape::read(bytes)?;
         let abi = shape.abi()?;
-        // gofe's own world becomes a component.
-        let component = shape.component || abi == Abi::Gofe;
         let cache = cache.map(|folder| Cache::new(engine, folder));
-        if let Some(code) = cache.as_ref().and_then(|cache| cache.read(engine, &digest, component)) {
+        if let Some(code) = cache.as_ref().and_then(|cache| cache.read(engine, &digest)) {
             return Ok(Self { digest, abi, code });
         }
         let began = Instant::now();
-        let encoded = if component { componentize(engine, bytes, shape.component)? } else { bytes.into() };
-        let encoding = began.elapsed();
-        let compile = || {
-            let wasmtime = engine.wasmtime();
-            let compiled = match component {
-                true => Component::new(wasmtime, &encoded).map(Code::Component),
-                false => Module::new(wasmtime, &encoded).map(Code::Module),
-            };
-            compiled.map_err(|error| ArtifactError::Compile(format!("{error:#}")))
-        };
+        let compile = || compile(engine, bytes, &shape, abi);
         let (code, functions) = match name {
             Some(name) => {
                 let stored = || cache.as_ref()?.read_functions(name);
@@ -116,7 +105,7 @@ impl Artifact {
             }
             None => (compile()?, None),
         };
-        debug!(plugin = name, ?encoding, compiling = ?began.elapsed() - encoding, "compiled");
+        debug!(plugin = name, took = ?began.elapsed(), "compiled");
         if let Some(cache) = cache {
             cache.write(&digest, &code, functions.as_ref().map(|(name, functions)| (*name, &functions[..])));
         }
@@ -149,29 +138,52 @@ impl Code {
     }
 }
 
-/// A component as it is; a core module with a world's type section turned into a component.
-fn componentize<'a>(
-    engine: &Engine,
-    bytes: &'a [u8],
-    component: bool,
-) -> Result<std::borrow::Cow<'a, [u8]>, ArtifactError> {
-    if component {
-        return Ok(bytes.into());
+/// Compiles a plugin: as it is, but for a core module that carries gofe's world and needs more than that.
+fn compile(engine: &Engine, bytes: &[u8], shape: &Shape, abi: Abi) -> Result<Code, ArtifactError> {
+    let refused = |error: wasmtime::Error| ArtifactError::Compile(format!("{error:#}"));
+    let component = |bytes: &[u8]| Component::new(engine.wasmtime(), bytes).map(Code::Component).map_err(refused);
+    let module = |bytes: &[u8]| Module::new(engine.wasmtime(), bytes).map(Code::Module).map_err(refused);
+    match abi {
+        Abi::Gofe if !shape.component => {
+            let encoded = componentize(engine, bytes, shape)?;
+            encoded.map_or_else(|| module(bytes), |encoded| component(&encoded))
+        }
+        _ if shape.component => component(bytes),
+        _ => module(bytes),
     }
-    // The crates below panic on a module that ends in the middle, as a file does while it is being written.
+}
+
+/// Makes a component of a core module that carries gofe's world, where it cannot run as it is.
+fn componentize(engine: &Engine, bytes: &[u8], shape: &Shape) -> Result<Option<Vec<u8>>, ArtifactError> {
+    // The crates that read type sections panic on a module that ends in the middle, as a file does while it is being
+    // written.
     Module::validate(engine.wasmtime(), bytes).map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
     // They also panic on some type sections that no bindings generator writes; the file is a stranger's.
-    std::panic::catch_unwind(|| encode(bytes))
-        .unwrap_or_else(|_| Err(ArtifactError::NotAPlugin("its type section cannot be read".to_owned())))
-        .map(Into::into)
+    std::panic::catch_unwind(|| {
+        if !matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _))) {
+            let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
+            return Err(ArtifactError::NotAPlugin(reason));
+        }
+        if runs_as_it_is(shape) && strings_are_utf8(bytes) { Ok(None) } else { encode(bytes).map(Some) }
+    })
+    .unwrap_or_else(|_| Err(ArtifactError::NotAPlugin("its type section cannot be read".to_owned())))
+}
+
+/// Whether a module imports nothing but the contract, and exports an allocator under the name of the Canonical ABI.
+fn runs_as_it_is(shape: &Shape) -> bool {
+    shape.imports.iter().all(|(module, _)| module.starts_with("gofe:plugin/"))
+        && shape.exports.iter().any(|export| export == "cabi_realloc")
+}
+
+/// Whether strings are UTF-8: the world's section says so by the second byte of its part `wit-component-encoding`, behind
+/// the version of that part.
+fn strings_are_utf8(bytes: &[u8]) -> bool {
+    const ENCODING: &[u8] = b"wit-component-encoding";
+    memchr::memmem::find_iter(bytes, ENCODING).all(|at| bytes.get(at + ENCODING.len() + 1) == Some(&0))
 }
 
 /// A component made of a core module by the world that it carries.
 fn encode(bytes: &[u8]) -> Result<Vec<u8>, ArtifactError> {
-    if !matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _))) {
-        let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
-        return Err(ArtifactError::NotAPlugin(reason));
-    }
     // Reading the adapter takes half of the time; a module that has no word of it does not import it. The compiler
     // checks what comes out.
     let adapter = WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME.as_bytes();
@@ -197,7 +209,13 @@ mod tests {
     fn damaged_plugins_are_errors() {
         let engine = Engine::new().unwrap();
         let plugin = include_bytes!("../../../plugins/dist/rate-limit.wasm");
-        assert!(super::componentize(&engine, plugin, false).is_ok());
+        let read = |bytes: &[u8]| {
+            let shape = super::Shape::read(bytes)?;
+            shape.abi()?;
+            super::componentize(&engine, bytes, &shape)?;
+            std::panic::catch_unwind(|| super::encode(bytes).map(drop)).unwrap_or(Ok(()))
+        };
+        assert!(read(plugin).is_ok());
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         for _ in 0..300 {
             let mut bytes = plugin.to_vec();
@@ -208,8 +226,7 @@ mod tests {
                 let at = bytes.len() - 1 - (random >> 33) as usize % span;
                 bytes[at] = (random >> 17) as u8;
             }
-            let _ = super::componentize(&engine, &bytes, false);
-            let _ = super::Shape::read(&bytes).and_then(|shape| shape.abi());
+            let _ = read(&bytes);
         }
     }
 

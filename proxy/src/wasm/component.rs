@@ -1,23 +1,27 @@
-//! gofe's own world (`wit/`): a component that is called phase by phase.
+//! gofe's own world (`wit/`): a guest that is called phase by phase.
 
+mod abi;
 mod configure;
+mod exports;
 mod guest;
 mod host;
 mod instance;
+mod linked;
+mod pace;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use tracing::warn;
-use wasmtime::component::{ComponentExportIndex, InstancePre, Linker};
 
 use super::pool::Pool;
 use super::{Artifact, Engine, Env, LoadError};
 use crate::chain::{BodyPolicy, Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase};
 use crate::config::{InstanceMode, OnError};
-use guest::Guest;
 use instance::Instance;
+use linked::Linked;
+use pace::Pace;
 
 /// The version of the contract that this gofe speaks.
 pub(super) const PACKAGE_VERSION: &str = "0.1.0";
@@ -26,12 +30,11 @@ pub(super) const PACKAGE_VERSION: &str = "0.1.0";
 pub struct Plugin {
     engine: Engine,
     env: Arc<Env>,
-    pre: InstancePre<Guest>,
-    exports: Exports,
+    code: Linked,
+    pace: Pace,
     interest: Interest,
     pool: Arc<Pool<Box<Instance>>>,
     live: Arc<AtomicUsize>,
-    wasi: bool,
 }
 
 /// An instance that a request holds until its end: then it goes back to the pool, or away where there is none.
@@ -49,39 +52,24 @@ impl Drop for Held {
     }
 }
 
-/// Where the functions are that a guest exports.
-#[derive(Default)]
-struct Exports {
-    configure: Option<ComponentExportIndex>,
-    phases: [Option<ComponentExportIndex>; Phase::ALL.len()],
-    tick: Option<ComponentExportIndex>,
-}
-
 impl Plugin {
     /// Makes a plugin ready: links it, makes a first instance, and lets that check its configuration.
     ///
     /// # Errors
     /// When the code does not fit the contract, fails, or finds a mistake in its configuration.
     pub async fn load(engine: &Engine, artifact: &Artifact, env: Env) -> Result<Self, LoadError> {
-        let world = |error: wasmtime::Error| LoadError::World(format!("{error:#}"));
-        let component = artifact.component()?;
-        let exports = Exports::of(component)?;
-        let mut linker = Linker::new(engine.wasmtime());
-        host::link(&mut linker).map_err(world)?;
-        let wasi = imports_wasi(engine, component);
-        if wasi {
-            wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(world)?;
-        }
-        let pre = linker.instantiate_pre(component).map_err(world)?;
+        let code = match artifact.module() {
+            Ok(module) => Linked::core(engine, module)?,
+            Err(_) => Linked::component(engine, artifact.component()?)?,
+        };
         let mut plugin = Self {
             engine: engine.clone(),
             pool: Arc::new(Pool::new(env.workers)),
+            pace: Pace::new(env.limits.time, !code.runs_direct()),
             env: Arc::new(env),
-            pre,
-            exports,
+            code,
             interest: Interest::default(),
             live: Arc::default(),
-            wasi,
         };
         let (instance, interest) = plugin.first_instance().await?;
         plugin.interest = plugin.bounded(interest)?;
@@ -91,7 +79,9 @@ impl Plugin {
 
     /// Calls the timer phase. There is no request in hand.
     pub async fn tick(&self) {
-        let Some(export) = &self.exports.tick else { return };
+        if !self.code.ticks() {
+            return;
+        }
         let mut instance = match self.waiting(0) {
             Some(instance) => instance,
             None => match self.fresh().await {
@@ -101,7 +91,9 @@ impl Plugin {
                 }
             },
         };
-        match instance.tick(export).await {
+        let ticked = instance.tick(&self.code).await;
+        self.pace.ended(instance.overran());
+        match ticked {
             Ok(()) => self.pool.put(0, instance),
             Err(fault) => {
                 self.env.metrics.fault(0, fault.kind.name());
@@ -112,7 +104,11 @@ impl Plugin {
 
     /// An instance that waits for work on this worker.
     fn waiting(&self, worker: usize) -> Option<Box<Instance>> {
-        if self.env.instance == InstanceMode::Fresh { None } else { self.pool.take(worker) }
+        if self.env.instance == InstanceMode::Fresh {
+            return None;
+        }
+        // Those that were made for the other pace are thrown away.
+        self.pool.take(worker).filter(|instance| instance.yields() == self.pace.yields())
     }
 
     /// A new instance for a call. It is rare, and its future large: it shall not be a part of every request's.
@@ -154,9 +150,7 @@ impl Plugin {
                 *limit = (*limit).min(self.env.limits.body);
             }
         }
-        let missing = Phase::ALL
-            .into_iter()
-            .find(|phase| interest.phases.has(*phase) && self.exports.phases[*phase as usize].is_none());
+        let missing = Phase::ALL.into_iter().find(|phase| interest.phases.has(*phase) && !self.code.has(*phase));
         match missing {
             Some(phase) => Err(LoadError::World(format!(
                 "`configure` asks for the phase {phase}, which the plugin does not export"
@@ -181,7 +175,6 @@ impl Filter for Plugin {
 
     async fn call(&self, phase: Phase, exchange: &mut Exchange) -> Outcome {
         let worker = exchange.client.worker;
-        let Some(export) = &self.exports.phases[phase as usize] else { return Outcome::Continue };
         let mut instance = match self.lease(exchange) {
             Some(instance) => instance,
             None => match self.fresh().await {
@@ -192,7 +185,8 @@ impl Filter for Plugin {
                 }
             },
         };
-        let called = instance.call(phase, export, exchange).await;
+        let called = instance.call(phase, &self.code, exchange).await;
+        self.pace.ended(instance.overran());
         self.env.metrics.call(worker, phase as usize, exchange.lap());
         let fault = match called {
             Ok(()) => {
@@ -211,36 +205,4 @@ impl Filter for Plugin {
             None => Outcome::Continue,
         }
     }
-}
-
-impl Exports {
-    /// Finds a guest's exports; an export that is there with another type than the contract's is an error.
-    fn of(component: &wasmtime::component::Component) -> Result<Self, LoadError> {
-        let find = |interface: &str, function: &str| {
-            let instance = component.get_export_index(None, &*export_name(component, interface)?)?;
-            component.get_export_index(Some(&instance), function)
-        };
-        let phase = |phase: Phase| find(&format!("on-{phase}"), phase.name());
-        let exports = Self {
-            configure: find("lifecycle", "configure"),
-            phases: Phase::ALL.map(phase),
-            tick: find("on-tick", "tick"),
-        };
-        match exports.configure {
-            Some(_) => Ok(exports),
-            None => Err(LoadError::World("it does not export gofe:plugin/lifecycle".to_owned())),
-        }
-    }
-}
-
-/// The full name under which a guest exports an interface of the contract: of any version that semver calls compatible.
-fn export_name(component: &wasmtime::component::Component, interface: &str) -> Option<String> {
-    let prefix = format!("gofe:plugin/{interface}@0.1.");
-    let ty = component.component_type();
-    ty.exports(component.engine()).map(|(name, _)| name.to_owned()).find(|name| name.starts_with(&prefix))
-}
-
-fn imports_wasi(engine: &Engine, component: &wasmtime::component::Component) -> bool {
-    let ty = component.component_type();
-    ty.imports(engine.wasmtime()).any(|(name, _)| name.starts_with("wasi:"))
 }

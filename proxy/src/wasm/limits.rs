@@ -16,6 +16,8 @@ pub(super) struct Budget {
     left: u64,
     /// The guest was away in a host function while the clock went on: the next tick is not its own.
     pub(super) away: bool,
+    /// Ticks that passed while the guest ran.
+    ticks: u32,
 }
 
 impl Budget {
@@ -23,6 +25,7 @@ impl Budget {
     pub(super) fn grant(&mut self, time: Duration) {
         self.left = time.as_nanos().div_ceil(TICK.as_nanos()) as u64 + 1;
         self.away = false;
+        self.ticks = 0;
     }
 
     /// One tick passed while the guest ran; false when that was the last.
@@ -30,8 +33,14 @@ impl Budget {
         if std::mem::take(&mut self.away) {
             return true;
         }
+        self.ticks += 1;
         self.left = self.left.saturating_sub(1);
         self.left > 0
+    }
+
+    /// Whether the guest ran for longer than a tick. The first one may come right after the start.
+    pub(super) fn overran(&self) -> bool {
+        self.ticks > 1
     }
 
     /// Whether the time is used up.

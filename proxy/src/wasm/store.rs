@@ -26,12 +26,14 @@ pub(super) struct Guard {
     pub(super) memory: MemoryCap,
     /// The engine's clock, which must not sleep while the guest runs.
     pub(super) clock: Arc<Clock>,
+    /// Whether the guest runs on a stack of its own, so that others on its worker can have their turn at each tick.
+    pub(super) yields: bool,
 }
 
 impl Guard {
     pub(super) fn new(env: Arc<Env>, clock: Arc<Clock>) -> Self {
         let memory = MemoryCap::new(env.limits.memory);
-        Self { env, budget: Budget::default(), memory, clock }
+        Self { env, budget: Budget::default(), memory, clock, yields: true }
     }
 
     /// The guest waited in a host function: that was not its time, and the clock may have gone to sleep meanwhile.
@@ -54,6 +56,9 @@ where
         guest.clock.wake();
         if !guest.budget.tick() {
             return Ok(UpdateDeadline::Interrupt);
+        }
+        if !guest.yields {
+            return Ok(UpdateDeadline::Continue(1));
         }
         // Others on this worker get their turn; the clock must tick again when this guest goes on.
         let clock = guest.clock.clone();

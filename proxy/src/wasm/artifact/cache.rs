@@ -8,14 +8,16 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use tracing::{debug, warn};
-use wasmtime::Module;
 use wasmtime::component::Component;
+use wasmtime::{Module, Precompiled};
 
 use super::super::Engine;
 use super::{Code, Digest};
 
 /// How many files are kept; those that were not used for longest make room.
 const CACHED: usize = 128;
+/// Counts up when gofe makes other code of the same plugin than before, by the same compiler.
+const GENERATION: u32 = 2;
 
 /// The folder with what this engine compiled. Its name has a digest of everything in the engine that the code depends on, so
 /// a new gofe or a new processor never reads old code.
@@ -28,6 +30,7 @@ impl Cache {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
         engine.wasmtime().precompile_compatibility_hash().hash(&mut hasher);
+        GENERATION.hash(&mut hasher);
         Self { folder: folder.join(format!("{:016x}", hasher.finish())) }
     }
 
@@ -41,20 +44,21 @@ impl Cache {
 
     /// The compiled code of the plugin with this digest.
     #[expect(unsafe_code, reason = "wasmtime cannot check compiled code; see the comment at the call")]
-    pub(super) fn read(&self, engine: &Engine, digest: &Digest, component: bool) -> Option<Code> {
+    pub(super) fn read(&self, engine: &Engine, digest: &Digest) -> Option<Code> {
         let path = self.code(digest);
         if !path.exists() || !self.is_ours(&path) {
             return None;
         }
+        let is_module = matches!(wasmtime::Engine::detect_precompiled_file(&path), Ok(Some(Precompiled::Module)));
         // SAFETY: the file was written by `write` below: whole (it is renamed into its place), into a folder that only this
         // user may write to, which `is_ours` has just checked, under a name made of the engine's compatibility hash.
-        let read = unsafe {
-            match component {
-                true => Component::deserialize_file(engine.wasmtime(), &path).map(Code::Component),
-                false => Module::deserialize_file(engine.wasmtime(), &path).map(Code::Module),
+        let loaded = unsafe {
+            match is_module {
+                true => Module::deserialize_file(engine.wasmtime(), &path).map(Code::Module),
+                false => Component::deserialize_file(engine.wasmtime(), &path).map(Code::Component),
             }
         };
-        match read {
+        match loaded {
             Ok(code) => {
                 // The time of the last use decides who makes room; where it cannot be set, that of the writing does.
                 let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));

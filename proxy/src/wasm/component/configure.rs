@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use wasmtime::component::{ComponentType, Lift, flags};
 
+use super::super::memory;
+use super::abi::{number_of, word};
 use super::instance::Instance;
 use super::{LoadError, Plugin};
 use crate::chain::{BodyPolicy, Interest, Overflow, Phase, Phases};
@@ -28,8 +30,7 @@ flags! {
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "values come from the guest and are lifted by wasmtime")]
-enum WitOverflow {
+pub(super) enum WitOverflow {
     #[component(name = "reject")]
     Reject,
     #[component(name = "pass")]
@@ -38,14 +39,14 @@ enum WitOverflow {
 
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(record)]
-struct WitBuffer {
+pub(super) struct WitBuffer {
     limit: u64,
     overflow: WitOverflow,
 }
 
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(variant)]
-enum WitBodyPolicy {
+pub(super) enum WitBodyPolicy {
     #[component(name = "none")]
     None,
     #[component(name = "stream")]
@@ -56,7 +57,7 @@ enum WitBodyPolicy {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-struct WitInterest {
+pub(super) struct WitInterest {
     phases: PhaseFlags,
     #[component(name = "request-body")]
     request_body: WitBodyPolicy,
@@ -68,7 +69,7 @@ struct WitInterest {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-struct WitConfigError {
+pub(super) struct WitConfigError {
     pointer: String,
     message: String,
 }
@@ -80,11 +81,7 @@ impl Plugin {
     /// The instance that checks the configuration, and what the plugin wants.
     pub(super) async fn first_instance(&self) -> Result<(Box<Instance>, Interest), LoadError> {
         let mut instance = self.instantiate().await?;
-        let Some(export) = &self.exports.configure else {
-            return Err(LoadError::World("it does not export gofe:plugin/lifecycle".to_owned()));
-        };
-        let configured = instance.configure::<Result<WitInterest, Vec<WitConfigError>>>(export, &self.env.config).await;
-        match configured {
+        match instance.configure(&self.code).await {
             Ok(Ok(interest)) => Ok((instance, interest.checked()?)),
             Ok(Err(mistakes)) => {
                 Err(LoadError::Configuration(mistakes.into_iter().map(|e| (e.pointer, e.message)).collect()))
@@ -96,6 +93,63 @@ impl Plugin {
     /// A further instance. What the plugin wants, the first one has said.
     pub(super) async fn new_instance(&self) -> Result<Box<Instance>, LoadError> {
         self.first_instance().await.map(|(instance, _)| instance)
+    }
+}
+
+/// What `configure` returns.
+pub(super) type Configured = Result<WitInterest, Vec<WitConfigError>>;
+
+/// Reads what `configure` returned from a core module's memory, by the layout that the Canonical ABI gives to its type.
+pub(super) fn read(memory: &[u8], at: u32) -> wasmtime::Result<Configured> {
+    // The case of the result, then the interest or the list.
+    let bytes = memory::read(memory, at, 8 + INTEREST_SIZE)?;
+    if bytes[0] == 0 {
+        return WitInterest::read(&bytes[8..]).map(Ok);
+    }
+    let (list, length) = (word(&bytes[8..]), word(&bytes[12..]));
+    let size = length.checked_mul(16).ok_or_else(|| wasmtime::format_err!("the list of mistakes is too long"))?;
+    let mistakes = memory::read(memory, list, size)?.chunks_exact(16);
+    let text = |pair: &[u8]| -> wasmtime::Result<String> {
+        Ok(String::from_utf8(memory::read(memory, word(pair), word(&pair[4..]))?.to_vec())?)
+    };
+    let mistake = |bytes: &[u8]| Ok(WitConfigError { pointer: text(bytes)?, message: text(&bytes[8..])? });
+    mistakes.map(mistake).collect::<wasmtime::Result<_>>().map(Err)
+}
+
+/// The bytes of `types.interest`: flags, two policies of 24 bytes, a number.
+const INTEREST_SIZE: u32 = 64;
+
+impl WitBodyPolicy {
+    fn read(bytes: &[u8]) -> wasmtime::Result<Self> {
+        Ok(match bytes[0] {
+            0 => Self::None,
+            1 => Self::Stream,
+            2 => Self::Buffer(WitBuffer {
+                limit: number_of(&bytes[8..]),
+                overflow: if bytes[16] == 0 { WitOverflow::Reject } else { WitOverflow::Pass },
+            }),
+            other => wasmtime::bail!("{other} is no body policy"),
+        })
+    }
+}
+
+impl WitInterest {
+    fn read(bytes: &[u8]) -> wasmtime::Result<Self> {
+        let all = [
+            PhaseFlags::REQUEST_HEADERS,
+            PhaseFlags::REQUEST_BODY,
+            PhaseFlags::RESPONSE_HEADERS,
+            PhaseFlags::RESPONSE_BODY,
+            PhaseFlags::COMPLETE,
+            PhaseFlags::TICK,
+        ];
+        let wanted = all.into_iter().enumerate().filter(|(bit, _)| bytes[0] & 1 << bit != 0);
+        Ok(Self {
+            phases: wanted.fold(PhaseFlags::default(), |phases, (_, flag)| phases | flag),
+            request_body: WitBodyPolicy::read(&bytes[8..])?,
+            response_body: WitBodyPolicy::read(&bytes[32..])?,
+            tick_interval: number_of(&bytes[56..]),
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::super::Env;
 use super::super::engine::Clock;
 use super::super::store::Guard;
 use super::super::wasi::empty_world;
+use super::abi::Core;
 use crate::chain::State;
 
 /// The data of a guest's store.
@@ -20,6 +21,8 @@ pub(super) struct Guest {
     wasi: Option<Box<(WasiCtx, ResourceTable)>>,
     /// While the guest configures itself it may not call out.
     pub(super) configuring: bool,
+    /// What passes values, where the guest is a core module.
+    pub(super) core: Option<Core>,
     /// Names of header fields, parsed.
     pub(super) names: super::host::Names,
 }
@@ -27,7 +30,8 @@ pub(super) struct Guest {
 impl Guest {
     pub(super) fn new(env: Arc<Env>, clock: Arc<Clock>, wasi: bool) -> Self {
         let wasi = wasi.then(|| Box::new((empty_world(&env.name).build(), ResourceTable::new())));
-        Self { guard: Guard::new(env, clock), state: None, wasi, configuring: true, names: Default::default() }
+        let guard = Guard::new(env, clock);
+        Self { guard, state: None, wasi, configuring: true, core: None, names: Default::default() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The host interfaces of `wit/`, one file each.
 //!
 //! They are linked by hand and not by generated traits, so that strings and lists are read in the guest's memory
-//! (`WasmStr`, `WasmList`) and not copied before anybody looks at them. A guest that imports a function with another
-//! type than the contract's is refused when it is linked.
+//! and not copied before anybody looks at them. A guest that imports a function with another type than the contract's is
+//! refused when it is linked.
 
 mod attributes;
 mod body;
@@ -13,7 +13,7 @@ mod key_value;
 mod limiter;
 mod log;
 mod metrics;
-mod outbound;
+pub(super) mod outbound;
 mod output;
 mod random;
 mod reply;
@@ -23,37 +23,29 @@ mod response;
 mod routing;
 mod secrets;
 
-use wasmtime::component::{Linker, LinkerInstance};
-
-use super::PACKAGE_VERSION;
+use super::abi::{Cx, Interface, Items, Octets, Stored, Text, stored_enum, stored_record};
 use super::guest::Guest;
 pub(super) use fields::Names;
+pub(super) use log::LogLevel;
 
-type Interface<'a> = LinkerInstance<'a, Guest>;
 type Link = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
 
-/// Links every interface. What a plugin may not use says so when it is called.
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let interfaces: [(&str, Link); 16] = [
-        ("attributes", attributes::link),
-        ("body", body::link),
-        ("clock", clock::link),
-        ("connection", connection::link),
-        ("key-value", key_value::link),
-        ("limiter", limiter::link),
-        ("log", log::link),
-        ("metrics", metrics::link),
-        ("outbound", outbound::link),
-        ("output", output::link),
-        ("random", random::link),
-        ("reply", reply::link),
-        ("request", request::link),
-        ("response", response::link),
-        ("routing", routing::link),
-        ("secrets", secrets::link),
-    ];
-    for (name, link) in interfaces {
-        link(&mut linker.instance(&format!("gofe:plugin/{name}@{PACKAGE_VERSION}"))?)?;
-    }
-    Ok(())
-}
+/// Every interface. What a plugin may not use says so when it is called.
+pub(super) const INTERFACES: [(&str, Link); 16] = [
+    ("attributes", attributes::link),
+    ("body", body::link),
+    ("clock", clock::link),
+    ("connection", connection::link),
+    ("key-value", key_value::link),
+    ("limiter", limiter::link),
+    ("log", log::link),
+    ("metrics", metrics::link),
+    ("outbound", outbound::link),
+    ("output", output::link),
+    ("random", random::link),
+    ("reply", reply::link),
+    ("request", request::link),
+    ("response", response::link),
+    ("routing", routing::link),
+    ("secrets", secrets::link),
+];

@@ -1,102 +1,230 @@
 //! One instance of a guest, and a call of it.
 
-use wasmtime::Store;
-use wasmtime::component::{ComponentExportIndex, TypedFunc};
+use wasmtime::{Store, WasmParams, WasmResults, component};
 
 use super::super::lent::{Borrower, Lent};
 use super::super::limits::CONFIGURE_TIME;
 use super::super::store::{Count, begin, fault, store};
+use super::abi::Core;
+use super::configure::{self, Configured};
 use super::guest::Guest;
+use super::linked::{ComponentCode, CoreCode, Linked};
 use super::{LoadError, Plugin};
 use crate::chain::{Exchange, Fault, Phase, State};
 
 /// One instance.
 pub(super) struct Instance {
     store: Store<Guest>,
-    instance: wasmtime::component::Instance,
-    headers: [Option<TypedFunc<(), ()>>; Phase::ALL.len()],
-    bodies: [Option<TypedFunc<(bool,), ()>>; 2],
+    entry: Entry,
+    /// Whether its calls run on stacks of their own, which yield at each tick.
+    yields: bool,
     count: Count,
+}
+
+/// The functions of a guest, found when they are first called.
+enum Entry {
+    Component {
+        instance: component::Instance,
+        headers: [Option<component::TypedFunc<(), ()>>; Phase::ALL.len()],
+        bodies: [Option<component::TypedFunc<(bool,), ()>>; 2],
+    },
+    Core {
+        instance: wasmtime::Instance,
+        headers: [Option<wasmtime::TypedFunc<(), ()>>; Phase::ALL.len()],
+        bodies: [Option<wasmtime::TypedFunc<(u32,), ()>>; 2],
+    },
 }
 
 impl Plugin {
     /// Makes an instance; it is not configured yet.
     pub(super) async fn instantiate(&self) -> Result<Box<Instance>, LoadError> {
         let count = Count::new(&self.live, &self.env)?;
-        let guest = Guest::new(self.env.clone(), self.engine.clock().clone(), self.wasi);
+        let wasi = matches!(&self.code, Linked::Component(ComponentCode { wasi: true, .. }));
+        let guest = Guest::new(self.env.clone(), self.engine.clock().clone(), wasi);
         let mut store = store(&self.engine, guest);
-        let instance = match self.pre.instantiate_async(&mut store).await {
-            Ok(instance) => instance,
-            Err(error) => return Err(LoadError::Failed(fault(&store, &error).message)),
+        let yields = self.pace.yields();
+        store.data_mut().yields = yields;
+        let entry = match &self.code {
+            Linked::Component(code) => enter_component(code, &mut store).await,
+            Linked::Core(code) => enter_core(code, &mut store, yields).await,
         };
-        let headers = [const { None }; Phase::ALL.len()];
-        Ok(Box::new(Instance { store, instance, headers, bodies: [None, None], count }))
+        match entry {
+            Ok(entry) => Ok(Box::new(Instance { store, entry, yields, count })),
+            Err(error) => Err(LoadError::Failed(fault(&store, &error).message)),
+        }
     }
 }
 
+async fn enter_component(code: &ComponentCode, store: &mut Store<Guest>) -> wasmtime::Result<Entry> {
+    let instance = code.pre.instantiate_async(store).await?;
+    Ok(Entry::Component { instance, headers: [const { None }; Phase::ALL.len()], bodies: [None, None] })
+}
+
+async fn enter_core(code: &CoreCode, store: &mut Store<Guest>, yields: bool) -> wasmtime::Result<Entry> {
+    let instance = match &code.direct {
+        Some(pre) if !yields => pre.instantiate(&mut *store)?,
+        _ => code.yielding.instantiate_async(&mut *store).await?,
+    };
+    let memory = instance.get_memory(&mut *store, "memory");
+    let memory = memory.ok_or_else(|| wasmtime::format_err!("its export `memory` is no memory"))?;
+    let realloc = instance.get_typed_func(&mut *store, "cabi_realloc")?;
+    store.data_mut().core = Some(Core { memory, realloc });
+    // What a C library does before anything else may run.
+    if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+        call(&initialize, store, (), yields).await?;
+    }
+    Ok(Entry::Core { instance, headers: [const { None }; Phase::ALL.len()], bodies: [None, None] })
+}
+
+/// Calls a function of a core module, on a stack of its own or on this one.
+async fn call<P, R>(
+    function: &wasmtime::TypedFunc<P, R>,
+    store: &mut Store<Guest>,
+    params: P,
+    yields: bool,
+) -> wasmtime::Result<R>
+where
+    P: WasmParams + Sync,
+    R: WasmResults + Sync,
+{
+    // Boxed, so that the calls of all requests are no larger for it.
+    if yields { Box::pin(function.call_async(store, params)).await } else { function.call(store, params) }
+}
+
 impl Instance {
+    /// Whether its calls run on stacks of their own.
+    pub(super) fn yields(&self) -> bool {
+        self.yields
+    }
+
+    /// Whether the last call took longer than a tick.
+    pub(super) fn overran(&self) -> bool {
+        self.store.data().budget.overran()
+    }
+
     /// Calls a phase with the exchange lent to the guest.
-    pub(super) async fn call(
-        &mut self,
-        phase: Phase,
-        export: &ComponentExportIndex,
-        exchange: &mut Exchange,
-    ) -> Result<(), Fault> {
+    pub(super) async fn call(&mut self, phase: Phase, code: &Linked, exchange: &mut Exchange) -> Result<(), Fault> {
         let lent = Lent::new(self, exchange);
-        lent.instance.run(phase, export).await
+        lent.instance.run(phase, code).await
     }
 
     /// Calls the timer phase.
-    pub(super) async fn tick(&mut self, export: &ComponentExportIndex) -> Result<(), Fault> {
+    pub(super) async fn tick(&mut self, code: &Linked) -> Result<(), Fault> {
         self.begin();
-        let called = match self.instance.get_typed_func::<(), ()>(&mut self.store, export) {
-            Ok(tick) => tick.call_async(&mut self.store, ()).await,
-            Err(error) => Err(error),
-        };
+        let called = self.call_tick(code).await;
         self.end(called)
+    }
+
+    async fn call_tick(&mut self, code: &Linked) -> wasmtime::Result<()> {
+        match (&self.entry, code) {
+            (Entry::Component { instance, .. }, Linked::Component(ComponentCode { exports, .. })) => {
+                let Some(export) = &exports.tick else { return Ok(()) };
+                let tick = instance.get_typed_func::<(), ()>(&mut self.store, export)?;
+                tick.call_async(&mut self.store, ()).await
+            }
+            (Entry::Core { instance, .. }, Linked::Core(CoreCode { exports, .. })) => {
+                let Some(export) = &exports.tick else { return Ok(()) };
+                let tick = function(*instance, &mut self.store, &export.function)?;
+                call(&tick, &mut self.store, (), self.yields).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Calls `configure`, with the time that this may take.
-    pub(super) async fn configure<R>(&mut self, export: &ComponentExportIndex, config: &str) -> Result<R, Fault>
-    where
-        R: wasmtime::component::Lift + 'static,
-        (R,): wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
-    {
+    pub(super) async fn configure(&mut self, code: &Linked) -> Result<Configured, Fault> {
         begin(&mut self.store, CONFIGURE_TIME);
-        let called = match self.instance.get_typed_func::<(&str,), (R,)>(&mut self.store, export) {
-            Ok(configure) => configure.call_async(&mut self.store, (config,)).await,
-            Err(error) => Err(error),
-        };
+        let called = self.call_configure(code).await;
         self.store.data_mut().configuring = false;
-        self.end(called).map(|(result,)| result)
+        self.end(called)
     }
 
-    async fn run(&mut self, phase: Phase, export: &ComponentExportIndex) -> Result<(), Fault> {
+    async fn call_configure(&mut self, code: &Linked) -> wasmtime::Result<Configured> {
+        let env = self.store.data().env.clone();
+        let store = &mut self.store;
+        match (&self.entry, code) {
+            (Entry::Component { instance, .. }, Linked::Component(ComponentCode { exports, .. })) => {
+                let configure = instance.get_typed_func::<(&str,), (Configured,)>(&mut *store, &exports.configure)?;
+                configure.call_async(store, (&env.config,)).await.map(|(configured,)| configured)
+            }
+            (Entry::Core { instance, .. }, Linked::Core(CoreCode { exports, .. })) => {
+                let configure = function::<(u32, u32), u32>(*instance, store, &exports.configure.function)?;
+                let core = store.data().core.clone();
+                let Core { memory, realloc } =
+                    core.ok_or_else(|| wasmtime::format_err!("the instance is not ready"))?;
+                let length = u32::try_from(env.config.len())?;
+                let text = call(&realloc, store, (0, 0, 1, length), self.yields).await?;
+                memory.write(&mut *store, text as usize, env.config.as_bytes())?;
+                let result = call(&configure, store, (text, length), self.yields).await?;
+                let configured = configure::read(memory.data(&*store), result)?;
+                if let Some(post) = &exports.configure.post {
+                    let post = function::<u32, ()>(*instance, store, post)?;
+                    call(&post, store, result, self.yields).await?;
+                }
+                Ok(configured)
+            }
+            _ => wasmtime::bail!("the instance is of another plugin"),
+        }
+    }
+
+    async fn run(&mut self, phase: Phase, code: &Linked) -> Result<(), Fault> {
         self.begin();
         let called = match phase {
-            Phase::RequestBody | Phase::ResponseBody => self.run_body(phase, export).await,
-            _ => self.run_headers(phase, export).await,
+            Phase::RequestBody | Phase::ResponseBody => self.run_body(phase, code).await,
+            _ => self.run_headers(phase, code).await,
         };
         self.end(called)
     }
 
-    async fn run_headers(&mut self, phase: Phase, export: &ComponentExportIndex) -> wasmtime::Result<()> {
-        let slot = &mut self.headers[phase as usize];
-        if slot.is_none() {
-            *slot = Some(self.instance.get_typed_func(&mut self.store, export)?);
+    async fn run_headers(&mut self, phase: Phase, code: &Linked) -> wasmtime::Result<()> {
+        let (store, at) = (&mut self.store, phase as usize);
+        match &mut self.entry {
+            Entry::Component { instance, headers, .. } => {
+                let known = match headers[at] {
+                    Some(known) => known,
+                    None => {
+                        let Some(export) = code.component_phase(phase) else { return Ok(()) };
+                        *headers[at].insert(instance.get_typed_func(&mut *store, export)?)
+                    }
+                };
+                known.call_async(store, ()).await
+            }
+            Entry::Core { instance, headers, .. } => {
+                let slot = &mut headers[at];
+                if slot.is_none() {
+                    let Some(export) = code.core_phase(phase) else { return Ok(()) };
+                    *slot = Some(function(*instance, store, &export.function)?);
+                }
+                let Some(known) = slot else { return Ok(()) };
+                call(known, store, (), self.yields).await
+            }
         }
-        let Some(function) = slot else { return Ok(()) };
-        function.call_async(&mut self.store, ()).await
     }
 
-    async fn run_body(&mut self, phase: Phase, export: &ComponentExportIndex) -> wasmtime::Result<()> {
+    async fn run_body(&mut self, phase: Phase, code: &Linked) -> wasmtime::Result<()> {
         let end = self.store.data().state.as_ref().is_some_and(|state| state.body_end);
-        let slot = &mut self.bodies[usize::from(phase == Phase::ResponseBody)];
-        if slot.is_none() {
-            *slot = Some(self.instance.get_typed_func(&mut self.store, export)?);
+        let (store, at) = (&mut self.store, usize::from(phase == Phase::ResponseBody));
+        match &mut self.entry {
+            Entry::Component { instance, bodies, .. } => {
+                let known = match bodies[at] {
+                    Some(known) => known,
+                    None => {
+                        let Some(export) = code.component_phase(phase) else { return Ok(()) };
+                        *bodies[at].insert(instance.get_typed_func(&mut *store, export)?)
+                    }
+                };
+                known.call_async(store, (end,)).await
+            }
+            Entry::Core { instance, bodies, .. } => {
+                let slot = &mut bodies[at];
+                if slot.is_none() {
+                    let Some(export) = code.core_phase(phase) else { return Ok(()) };
+                    *slot = Some(function(*instance, store, &export.function)?);
+                }
+                let Some(known) = slot else { return Ok(()) };
+                call(known, store, (u32::from(end),), self.yields).await
+            }
         }
-        let Some(function) = slot else { return Ok(()) };
-        function.call_async(&mut self.store, (end,)).await
     }
 
     fn begin(&mut self) {
@@ -108,6 +236,16 @@ impl Instance {
         self.count.memory(self.store.data().memory.used);
         called.map_err(|error| fault(&self.store, &error))
     }
+}
+
+/// A function that a core module exports.
+fn function<P: WasmParams, R: WasmResults>(
+    instance: wasmtime::Instance,
+    store: &mut Store<Guest>,
+    export: &wasmtime::ModuleExport,
+) -> wasmtime::Result<wasmtime::TypedFunc<P, R>> {
+    let found = instance.get_module_export(&mut *store, export).and_then(wasmtime::Extern::into_func);
+    found.ok_or_else(|| wasmtime::format_err!("an export is no function"))?.typed(&*store)
 }
 
 impl Borrower for Instance {

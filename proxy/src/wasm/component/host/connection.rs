@@ -2,10 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lower};
 
-use super::{Guest, Interface};
+use super::{Cx, Interface, stored_record};
 use crate::chain::{State, TlsInfo};
 
 #[derive(ComponentType, Lower)]
@@ -20,6 +19,14 @@ struct Tls {
     #[component(name = "client-fingerprint")]
     client_fingerprint: Option<String>,
 }
+
+stored_record!(Tls {
+    version: &'static str,
+    cipher: &'static str,
+    server_name: Option<Box<str>>,
+    client_subject: Option<String>,
+    client_fingerprint: Option<String>,
+});
 
 impl From<&TlsInfo> for Tls {
     fn from(info: &TlsInfo) -> Self {
@@ -41,6 +48,14 @@ struct Summary {
     error: Option<&'static str>,
 }
 
+stored_record!(Summary {
+    duration: u64,
+    upstream_duration: Option<u64>,
+    request_bytes: u64,
+    response_bytes: u64,
+    error: Option<&'static str>,
+});
+
 impl From<&State> for Summary {
     fn from(state: &State) -> Self {
         let summary = &state.summary;
@@ -56,31 +71,25 @@ impl From<&State> for Summary {
 }
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("client-address", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((state(&cx).map_or_else(Box::default, |state| state.client.ip.clone()),))
+    interface.func("client-address", |cx: Cx<'_>, (): ()| {
+        Ok(state(&cx).map_or_else(Box::default, |state| state.client.ip.clone()))
     })?;
-    interface.func_wrap("client-port", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((state(&cx).map_or(0, |state| state.client.address.port()),))
+    interface
+        .func_flat("client-port", |cx: Cx<'_>, (): ()| Ok(state(&cx).map_or(0, |state| state.client.address.port())))?;
+    interface.func("route", |cx: Cx<'_>, (): ()| {
+        Ok(state(&cx).map_or_else(Default::default, |state| state.route.clone()))
     })?;
-    interface.func_wrap("route", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((state(&cx).map_or_else(Default::default, |state| state.route.clone()),))
+    interface
+        .func("http-version", |cx: Cx<'_>, (): ()| Ok(state(&cx).map_or("", |state| version(state.request.version))))?;
+    interface.func("tls-info", |cx: Cx<'_>, (): ()| {
+        Ok(state(&cx).and_then(|state| state.client.tls.as_deref()).map(Tls::from))
     })?;
-    interface.func_wrap("http-version", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((state(&cx).map_or("", |state| version(state.request.version)),))
-    })?;
-    interface.func_wrap("tls-info", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((state(&cx).and_then(|state| state.client.tls.as_deref()).map(Tls::from),))
-    })?;
-    interface.func_wrap("upstream", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((state(&cx).and_then(|state| state.summary.upstream.clone()),))
-    })?;
+    interface.func("upstream", |cx: Cx<'_>, (): ()| Ok(state(&cx).and_then(|state| state.summary.upstream.clone())))?;
     super::report::link(interface)?;
-    interface.func_wrap("summary-so-far", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((state(&cx).map(Summary::from).unwrap_or_default(),))
-    })
+    interface.func("summary-so-far", |cx: Cx<'_>, (): ()| Ok(state(&cx).map(Summary::from).unwrap_or_default()))
 }
 
-fn state<'a>(cx: &'a StoreContextMut<'_, Guest>) -> Option<&'a State> {
+fn state<'a>(cx: &'a Cx<'_>) -> Option<&'a State> {
     cx.data().state.as_deref()
 }
 

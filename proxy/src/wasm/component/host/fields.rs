@@ -1,10 +1,9 @@
 //! Header fields, for the interfaces `request` and `response`, and the rules that both keep.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
+use wasmtime::component::{ComponentType, Lift, Lower};
 
-use super::{Guest, Interface};
+use super::{Cx, Guest, Interface, Items, Octets, Text, stored_enum};
 
 /// `types.header-error`.
 #[derive(ComponentType, Lift, Lower, Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +30,9 @@ pub(super) enum MessageError {
     #[component(name = "too-late")]
     TooLate,
 }
+
+stored_enum!(HeaderError);
+stored_enum!(MessageError);
 
 /// `types.field`, as it goes to the guest.
 pub(super) type OwnedField = (Box<str>, Box<[u8]>);
@@ -83,9 +85,9 @@ impl Names {
 }
 
 /// The name that a guest says.
-fn name(cx: &mut StoreContextMut<'_, Guest>, name: &WasmStr) -> wasmtime::Result<Result<HeaderName, HeaderError>> {
+fn name(cx: &mut Cx<'_>, name: &Text) -> wasmtime::Result<Result<HeaderName, HeaderError>> {
     let name = {
-        let name = name.to_str(&*cx)?;
+        let name = name.read(cx)?;
         if let Some(known) = cx.data().names.find(&name) {
             return Ok(Ok(known.clone()));
         }
@@ -98,10 +100,7 @@ fn name(cx: &mut StoreContextMut<'_, Guest>, name: &WasmStr) -> wasmtime::Result
 }
 
 /// The name of a field that the guest wants to write.
-pub(super) fn writable(
-    cx: &mut StoreContextMut<'_, Guest>,
-    text: &WasmStr,
-) -> wasmtime::Result<Result<HeaderName, HeaderError>> {
+pub(super) fn writable(cx: &mut Cx<'_>, text: &Text) -> wasmtime::Result<Result<HeaderName, HeaderError>> {
     let name = name(cx, text)?;
     Ok(name.and_then(|name| if belongs_to_proxy(&name) { Err(HeaderError::Forbidden) } else { Ok(name) }))
 }
@@ -118,25 +117,24 @@ pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, HeaderError> {
     HeaderValue::from_bytes(bytes).map_err(|_| HeaderError::InvalidValue)
 }
 
-type Edited = wasmtime::Result<(Result<(), HeaderError>,)>;
+type Edited = wasmtime::Result<Result<(), HeaderError>>;
 
 type Change = (HeaderName, Option<HeaderValue>);
 
 /// Reads a field that a guest wants to write; one without a value is one to remove.
-fn change(
-    cx: &mut StoreContextMut<'_, Guest>,
-    name: &WasmStr,
-    bytes: Option<&WasmList<u8>>,
-) -> wasmtime::Result<Result<Change, HeaderError>> {
+fn change(cx: &mut Cx<'_>, name: &Text, bytes: Option<&Octets>) -> wasmtime::Result<Result<Change, HeaderError>> {
     let name = writable(cx, name)?;
-    let value = bytes.map(|bytes| value(bytes.as_le_slice(&*cx))).transpose();
+    let value = match bytes {
+        Some(bytes) => value(bytes.read(cx)?).map(Some),
+        None => Ok(None),
+    };
     Ok(name.and_then(|name| Ok((name, value?))))
 }
 
 /// Reads several of them.
 fn changes<'a>(
-    cx: &mut StoreContextMut<'_, Guest>,
-    fields: impl ExactSizeIterator<Item = (&'a WasmStr, Option<&'a WasmList<u8>>)>,
+    cx: &mut Cx<'_>,
+    fields: impl ExactSizeIterator<Item = (&'a Text, Option<&'a Octets>)>,
 ) -> wasmtime::Result<Result<Vec<Change>, HeaderError>> {
     let mut changes = Vec::with_capacity(fields.len());
     for (name, bytes) in fields {
@@ -158,56 +156,44 @@ fn apply(fields: &mut HeaderMap, (name, value): Change) {
 /// Links the functions on header fields.
 pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Result<()> {
     link_reading(interface, side)?;
-    interface.func_wrap(
-        "set-header",
-        move |mut cx: StoreContextMut<'_, Guest>, (name, bytes): (WasmStr, WasmList<u8>)| -> Edited {
-            let change = change(&mut cx, &name, Some(&bytes))?;
-            Ok((change.and_then(|change| {
-                apply(cx.data_mut().fields_mut(side)?, change);
-                Ok(())
-            }),))
-        },
-    )?;
-    interface.func_wrap(
-        "add-header",
-        move |mut cx: StoreContextMut<'_, Guest>, (name, bytes): (WasmStr, WasmList<u8>)| -> Edited {
-            let name = writable(&mut cx, &name)?;
-            let value = value(bytes.as_le_slice(&cx));
-            Ok((name.and_then(|name| {
-                cx.data_mut().fields_mut(side)?.append(name, value?);
-                Ok(())
-            }),))
-        },
-    )?;
-    interface.func_wrap("remove-header", move |mut cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| -> Edited {
-        let change = change(&mut cx, &name, None)?;
-        Ok((change.and_then(|change| {
+    interface.func("set-header", move |mut cx: Cx<'_>, (name, bytes): (Text, Octets)| -> Edited {
+        let change = change(&mut cx, &name, Some(&bytes))?;
+        Ok(change.and_then(|change| {
             apply(cx.data_mut().fields_mut(side)?, change);
             Ok(())
-        }),))
+        }))
     })?;
-    interface.func_wrap(
-        "set-headers",
-        move |mut cx: StoreContextMut<'_, Guest>, (list,): (Vec<(WasmStr, Option<WasmList<u8>>)>,)| -> Edited {
-            let changes = changes(&mut cx, list.iter().map(|(name, bytes)| (name, bytes.as_ref())))?;
-            Ok((changes.and_then(|changes| {
-                let fields = cx.data_mut().fields_mut(side)?;
-                changes.into_iter().for_each(|change| apply(fields, change));
-                Ok(())
-            }),))
-        },
-    )
+    interface.func("add-header", move |mut cx: Cx<'_>, (name, bytes): (Text, Octets)| -> Edited {
+        let name = writable(&mut cx, &name)?;
+        let value = value(bytes.read(&cx)?);
+        Ok(name.and_then(|name| {
+            cx.data_mut().fields_mut(side)?.append(name, value?);
+            Ok(())
+        }))
+    })?;
+    interface.func("remove-header", move |mut cx: Cx<'_>, (name,): (Text,)| -> Edited {
+        let change = change(&mut cx, &name, None)?;
+        Ok(change.and_then(|change| {
+            apply(cx.data_mut().fields_mut(side)?, change);
+            Ok(())
+        }))
+    })?;
+    interface.func("set-headers", move |mut cx: Cx<'_>, (list,): (Items<(Text, Option<Octets>)>,)| -> Edited {
+        let changes = changes(&mut cx, list.iter().map(|(name, bytes)| (name, bytes.as_ref())))?;
+        Ok(changes.and_then(|changes| {
+            let fields = cx.data_mut().fields_mut(side)?;
+            changes.into_iter().for_each(|change| apply(fields, change));
+            Ok(())
+        }))
+    })
 }
 
 /// Links what the response has besides: fields that it shall have when it begins.
 pub(super) fn link_preparing(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap(
-        "prepare-headers",
-        |mut cx: StoreContextMut<'_, Guest>, (list,): (Vec<(WasmStr, WasmList<u8>)>,)| {
-            let fields = changes(&mut cx, list.iter().map(|(name, bytes)| (name, Some(bytes))))?;
-            Ok((fields.and_then(|fields| prepare(cx.data_mut(), fields)),))
-        },
-    )
+    interface.func("prepare-headers", |mut cx: Cx<'_>, (list,): (Items<(Text, Octets)>,)| {
+        let fields = changes(&mut cx, list.iter().map(|(name, bytes)| (name, Some(bytes))))?;
+        Ok(fields.and_then(|fields| prepare(cx.data_mut(), fields)))
+    })
 }
 
 fn prepare(guest: &mut Guest, fields: Vec<Change>) -> Result<Vec<OwnedField>, HeaderError> {
@@ -223,19 +209,19 @@ fn prepare(guest: &mut Guest, fields: Vec<Change>) -> Result<Vec<OwnedField>, He
 }
 
 fn link_reading(interface: &mut Interface<'_>, side: Side) -> wasmtime::Result<()> {
-    interface.func_wrap("header", move |mut cx: StoreContextMut<'_, Guest>, (text,): (WasmStr,)| {
+    interface.func("header", move |mut cx: Cx<'_>, (text,): (Text,)| {
         let name = name(&mut cx, &text)?.ok();
         let value = cx.data().fields(side).zip(name).and_then(|(fields, name)| fields.get(name));
-        Ok((value.map(|value| Box::<[u8]>::from(value.as_bytes())),))
+        Ok(value.map(|value| Box::<[u8]>::from(value.as_bytes())))
     })?;
-    interface.func_wrap("header-values", move |cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| {
-        let name = name.to_str(&cx)?;
+    interface.func("header-values", move |cx: Cx<'_>, (name,): (Text,)| {
+        let name = name.read(&cx)?;
         let values = cx.data().fields(side).into_iter().flat_map(|fields| fields.get_all(&*name));
-        Ok((values.map(|value| Box::<[u8]>::from(value.as_bytes())).collect::<Vec<_>>(),))
+        Ok(values.map(|value| Box::<[u8]>::from(value.as_bytes())).collect::<Vec<_>>())
     })?;
-    interface.func_wrap("headers", move |cx: StoreContextMut<'_, Guest>, (): ()| {
+    interface.func("headers", move |cx: Cx<'_>, (): ()| {
         let fields = cx.data().fields(side).into_iter().flatten();
         let fields = fields.map(|(name, value)| -> OwnedField { (name.as_str().into(), value.as_bytes().into()) });
-        Ok((fields.collect::<Vec<_>>(),))
+        Ok(fields.collect::<Vec<_>>())
     })
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lower, WasmList, WasmStr};
+use wasmtime::component::{ComponentType, Lower};
 
-use super::{Guest, Interface};
+use super::{Cx, Guest, Interface, Octets, Text, stored_enum};
 
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(enum)]
@@ -18,6 +17,8 @@ enum StoreError {
     TooLarge,
 }
 
+stored_enum!(StoreError);
+
 impl Guest {
     fn key_value(&self) -> Result<&crate::store::Space, StoreError> {
         if self.env.allow.key_value { Ok(&self.env.space) } else { Err(StoreError::Denied) }
@@ -25,20 +26,20 @@ impl Guest {
 }
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("get", |cx: StoreContextMut<'_, Guest>, (key,): (WasmStr,)| {
-        let key = key.to_str(&cx)?;
+    interface.func("get", |cx: Cx<'_>, (key,): (Text,)| {
+        let key = key.read(&cx)?;
         let value = cx.data().key_value().map(|space| space.get(&key));
-        Ok((value.map(|value| value.map(|bytes| Box::<[u8]>::from(&*bytes))),))
+        Ok(value.map(|value| value.map(|bytes| Box::<[u8]>::from(&*bytes))))
     })?;
-    interface.func_wrap("set", |cx: StoreContextMut<'_, Guest>, (key, value, ttl): (WasmStr, WasmList<u8>, u64)| {
-        let key = key.to_str(&cx)?;
-        let value = Bytes::copy_from_slice(value.as_le_slice(&cx));
+    interface.func("set", |cx: Cx<'_>, (key, value, ttl): (Text, Octets, u64)| {
+        let key = key.read(&cx)?;
+        let value = Bytes::copy_from_slice(value.read(&cx)?);
         let ttl = (ttl > 0).then(|| Duration::from_nanos(ttl));
         let set = cx.data().key_value();
-        Ok((set.and_then(|space| space.set(&key, value, ttl).map_err(|_| StoreError::TooLarge)),))
+        Ok(set.and_then(|space| space.set(&key, value, ttl).map_err(|_| StoreError::TooLarge)))
     })?;
-    interface.func_wrap("delete", |cx: StoreContextMut<'_, Guest>, (key,): (WasmStr,)| {
-        let key = key.to_str(&cx)?;
-        Ok((cx.data().key_value().map(|space| space.delete(&key)),))
+    interface.func("delete", |cx: Cx<'_>, (key,): (Text,)| {
+        let key = key.read(&cx)?;
+        Ok(cx.data().key_value().map(|space| space.delete(&key)))
     })
 }

@@ -1,16 +1,14 @@
 //! `gofe:plugin/log`: the proxy's log.
 
 use tracing::{Level, debug, error, info, trace, warn};
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lift, WasmStr};
+use wasmtime::component::{ComponentType, Lift};
 
-use super::{Guest, Interface};
+use super::{Cx, Interface, Text};
 
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "values come from the guest and are lifted by wasmtime")]
-enum LogLevel {
+pub(in super::super) enum LogLevel {
     #[component(name = "trace")]
     Trace,
     #[component(name = "debug")]
@@ -23,8 +21,15 @@ enum LogLevel {
     Error,
 }
 
+impl LogLevel {
+    /// The level with this number in the contract.
+    pub(in super::super) fn of(number: u64) -> Option<Self> {
+        [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error].get(usize::try_from(number).ok()?).copied()
+    }
+}
+
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("enabled", |_: StoreContextMut<'_, Guest>, (level,): (LogLevel,)| {
+    interface.func_flat("enabled", |_: Cx<'_>, (level,): (LogLevel,)| {
         let level = match level {
             LogLevel::Trace => Level::TRACE,
             LogLevel::Debug => Level::DEBUG,
@@ -32,10 +37,10 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
             LogLevel::Warn => Level::WARN,
             LogLevel::Error => Level::ERROR,
         };
-        Ok((level <= tracing::level_filters::LevelFilter::current(),))
+        Ok(level <= tracing::level_filters::LevelFilter::current())
     })?;
-    interface.func_wrap("log", |cx: StoreContextMut<'_, Guest>, (level, message): (LogLevel, WasmStr)| {
-        let message = message.to_str(&cx)?;
+    interface.func_flat("log", |cx: Cx<'_>, (level, message): (LogLevel, Text)| {
+        let message = message.read(&cx)?;
         let guest = cx.data();
         let plugin = &*guest.env.name;
         let route = guest.state.as_deref().map(|state| &*state.route);

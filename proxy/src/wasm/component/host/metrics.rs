@@ -1,9 +1,8 @@
 //! `gofe:plugin/metrics`: metrics of the plugin's own.
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lower, WasmStr};
+use wasmtime::component::{ComponentType, Lower};
 
-use super::{Guest, Interface};
+use super::{Cx, Interface, Items, Text, stored_enum};
 use crate::telemetry::{Custom, CustomError};
 
 #[derive(ComponentType, Lower, Clone, Copy)]
@@ -18,34 +17,38 @@ enum MetricError {
     TooMany,
 }
 
-type Labels = Vec<(String, String)>;
+stored_enum!(MetricError);
+
+type Labels = Items<(Text, Text)>;
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("add", |cx: StoreContextMut<'_, Guest>, (name, labels, delta): (WasmStr, Labels, u64)| {
+    interface.func("add", |cx: Cx<'_>, (name, labels, delta): (Text, Labels, u64)| {
         record(&cx, &name, &labels, |custom, name, labels| custom.add(name, labels, delta))
     })?;
-    interface.func_wrap("set", |cx: StoreContextMut<'_, Guest>, (name, labels, value): (WasmStr, Labels, f64)| {
+    interface.func("set", |cx: Cx<'_>, (name, labels, value): (Text, Labels, f64)| {
         record(&cx, &name, &labels, |custom, name, labels| custom.set(name, labels, value))
     })?;
-    interface.func_wrap("observe", |cx: StoreContextMut<'_, Guest>, (name, labels, value): (WasmStr, Labels, f64)| {
+    interface.func("observe", |cx: Cx<'_>, (name, labels, value): (Text, Labels, f64)| {
         record(&cx, &name, &labels, |custom, name, labels| custom.observe(name, labels, value))
     })
 }
 
 fn record(
-    cx: &StoreContextMut<'_, Guest>,
-    name: &WasmStr,
+    cx: &Cx<'_>,
+    name: &Text,
     labels: &Labels,
     write: impl FnOnce(&Custom, &str, &[(&str, &str)]) -> Result<(), CustomError>,
-) -> wasmtime::Result<(Result<(), MetricError>,)> {
-    let name = name.to_str(cx)?;
+) -> wasmtime::Result<Result<(), MetricError>> {
+    let name = name.read(cx)?;
     let env = &cx.data().env;
     if !env.allow.metrics {
-        return Ok((Err(MetricError::Denied),));
+        return Ok(Err(MetricError::Denied));
     }
-    let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    Ok((write(&env.custom, &name, &labels).map_err(|error| match error {
+    let labels: Vec<_> =
+        labels.iter().map(|(name, value)| Ok((name.read(cx)?, value.read(cx)?))).collect::<wasmtime::Result<_>>()?;
+    let labels: Vec<_> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+    Ok(write(&env.custom, &name, &labels).map_err(|error| match error {
         CustomError::Invalid => MetricError::Invalid,
         CustomError::TooMany => MetricError::TooMany,
-    }),))
+    }))
 }

@@ -4,21 +4,21 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Uri};
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lift, Lower, WasmStr};
+use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::fields::OwnedField;
-use super::{Guest, Interface};
+use super::{Cx, Guest, Interface, Stored, Text, stored_record};
 use crate::chain;
+use crate::wasm::component::abi::Writer;
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-struct OutgoingRequest {
-    method: String,
-    uri: String,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
-    timeout: u64,
+pub(in super::super) struct OutgoingRequest {
+    pub(in super::super) method: String,
+    pub(in super::super) uri: String,
+    pub(in super::super) headers: Vec<(String, Vec<u8>)>,
+    pub(in super::super) body: Vec<u8>,
+    pub(in super::super) timeout: u64,
 }
 
 #[derive(ComponentType, Lower)]
@@ -26,8 +26,10 @@ struct OutgoingRequest {
 struct IncomingResponse {
     status: u16,
     headers: Vec<OwnedField>,
-    body: Vec<u8>,
+    body: Box<[u8]>,
 }
+
+stored_record!(IncomingResponse { status: u16, headers: Vec<OwnedField>, body: Box<[u8]> });
 
 #[derive(ComponentType, Lower)]
 #[component(variant)]
@@ -44,6 +46,23 @@ enum OutboundError {
     TooLarge,
 }
 
+impl Stored for OutboundError {
+    const SIZE: u32 = 4 + <String as Stored>::SIZE;
+    const ALIGN: u32 = 4;
+
+    fn store(&self, out: &mut Writer<'_>, at: u32) -> wasmtime::Result<()> {
+        let (case, reason) = match self {
+            Self::Denied => (0, None),
+            Self::Invalid(reason) => (1, Some(reason)),
+            Self::Unreachable(reason) => (2, Some(reason)),
+            Self::Timeout => (3, None),
+            Self::TooLarge => (4, None),
+        };
+        out.put(at, &[case])?;
+        reason.map_or(Ok(()), |reason| reason.store(out, at.wrapping_add(4)))
+    }
+}
+
 impl From<chain::OutboundError> for OutboundError {
     fn from(error: chain::OutboundError) -> Self {
         match error {
@@ -56,19 +75,19 @@ impl From<chain::OutboundError> for OutboundError {
 }
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("allowed", |cx: StoreContextMut<'_, Guest>, (uri,): (WasmStr,)| {
-        let uri = uri.to_str(&cx)?.parse::<Uri>();
-        Ok((uri.is_ok_and(|uri| cx.data().env.allows_host(&uri)),))
+    interface.func_flat("allowed", |cx: Cx<'_>, (uri,): (Text,)| {
+        let uri = uri.read(&cx)?.parse::<Uri>();
+        Ok(uri.is_ok_and(|uri| cx.data().env.allows_host(&uri)))
     })?;
-    interface.func_wrap_async("send", |mut cx: StoreContextMut<'_, Guest>, (request,): (OutgoingRequest,)| {
-        Box::new(async move {
+    interface.func_waiting("send", |mut cx: Cx<'_>, (request,): (OutgoingRequest,)| {
+        Box::pin(async move {
             let sending = prepare(cx.data(), request);
             let sent = match sending {
                 Ok(sending) => answered(sending.await),
                 Err(error) => Err(error),
             };
             cx.data_mut().waited();
-            Ok((sent,))
+            Ok(sent)
         })
     })
 }
@@ -88,7 +107,7 @@ fn prepare(guest: &Guest, request: OutgoingRequest) -> Result<Sending, OutboundE
 fn answered(sent: Result<chain::OutboundResponse, chain::OutboundError>) -> Result<IncomingResponse, OutboundError> {
     let (parts, body) = sent?.into_parts();
     let headers = parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
-    Ok(IncomingResponse { status: parts.status.as_u16(), headers, body: body.to_vec() })
+    Ok(IncomingResponse { status: parts.status.as_u16(), headers, body: (*body).into() })
 }
 
 fn checked(request: OutgoingRequest) -> Result<chain::OutboundRequest, String> {

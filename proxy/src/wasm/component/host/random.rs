@@ -1,23 +1,21 @@
 //! `gofe:plugin/random`: the operating system's generator.
 
-use wasmtime::StoreContextMut;
-
-use super::{Guest, Interface};
+use super::{Cx, Interface};
 
 /// The most bytes of one call.
 const MAX_BYTES: u32 = 1 << 16;
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("get-u64", |_: StoreContextMut<'_, Guest>, (): ()| {
+    interface.func_flat("get-u64", |_: Cx<'_>, (): ()| {
         let mut bytes = [0; 8];
         fill(&mut bytes)?;
-        Ok((u64::from_ne_bytes(bytes),))
+        Ok(u64::from_ne_bytes(bytes))
     })?;
-    interface.func_wrap("get-bytes", |_: StoreContextMut<'_, Guest>, (length,): (u32,)| {
+    interface.func("get-bytes", |_: Cx<'_>, (length,): (u32,)| {
         wasmtime::ensure!(length <= MAX_BYTES, "random.get-bytes: {length} bytes are over the limit of {MAX_BYTES}");
         let mut bytes = vec![0; length as usize];
         fill(&mut bytes)?;
-        Ok((bytes,))
+        Ok(bytes.into_boxed_slice())
     })
 }
 

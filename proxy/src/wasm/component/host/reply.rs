@@ -2,30 +2,25 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use wasmtime::StoreContextMut;
-use wasmtime::component::{WasmList, WasmStr};
 
 use super::fields::{self, HeaderError};
 use super::response::final_status;
-use super::{Guest, Interface};
+use super::{Cx, Guest, Interface, Items, Octets, Text};
 use crate::chain::{Phase, Reply};
 
-type Fields = Vec<(WasmStr, WasmList<u8>)>;
+type Fields = Items<(Text, Octets)>;
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap(
-        "send",
-        |mut cx: StoreContextMut<'_, Guest>, (status, list, body): (u16, Fields, WasmList<u8>)| {
-            let headers = headers(&mut cx, &list)?;
-            let body = Bytes::copy_from_slice(body.as_le_slice(&cx));
-            let Some(status) = final_status(status) else {
-                wasmtime::bail!("reply.send: {status} is not the status of a final response (200 to 599)");
-            };
-            Ok((headers.and_then(|headers| send(cx.data_mut(), status, headers, body)),))
-        },
-    )?;
-    interface.func_wrap("fail", |mut cx: StoreContextMut<'_, Guest>, (reason,): (WasmStr,)| {
-        let reason = reason.to_str(&cx)?.into_owned();
+    interface.func("send", |mut cx: Cx<'_>, (status, list, body): (u16, Fields, Octets)| {
+        let headers = headers(&mut cx, &list)?;
+        let body = Bytes::copy_from_slice(body.read(&cx)?);
+        let Some(status) = final_status(status) else {
+            wasmtime::bail!("reply.send: {status} is not the status of a final response (200 to 599)");
+        };
+        Ok(headers.and_then(|headers| send(cx.data_mut(), status, headers, body)))
+    })?;
+    interface.func_flat("fail", |mut cx: Cx<'_>, (reason,): (Text,)| {
+        let reason = reason.read(&cx)?.into_owned();
         if let Some(state) = cx.data_mut().state.as_deref_mut() {
             state.failure = Some(reason);
         }
@@ -47,11 +42,12 @@ fn send(guest: &mut Guest, status: StatusCode, headers: HeaderMap, body: Bytes) 
     Ok(())
 }
 
-fn headers(cx: &mut StoreContextMut<'_, Guest>, list: &Fields) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
+fn headers(cx: &mut Cx<'_>, list: &Fields) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
     let mut headers = HeaderMap::with_capacity(list.len());
     for (name, bytes) in list {
         let name = fields::writable(cx, name)?;
-        match name.and_then(|name| Ok((name, fields::value(bytes.as_le_slice(&*cx))?))) {
+        let value = fields::value(bytes.read(cx)?);
+        match name.and_then(|name| Ok((name, value?))) {
             Ok((name, value)) => headers.append(name, value),
             Err(error) => return Ok(Err(error)),
         };

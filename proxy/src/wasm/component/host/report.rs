@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lower};
 
 use super::connection::version;
 use super::request::{scheme, target};
-use super::{Guest, Interface};
+use super::{Cx, Interface, stored_record};
 use crate::chain::State;
 
 #[derive(ComponentType, Lower, Default)]
@@ -28,6 +27,17 @@ struct Report {
     client_port: u16,
     texts: String,
 }
+
+stored_record!(Report {
+    time: u64,
+    duration: u64,
+    upstream_duration: Option<u64>,
+    request_bytes: u64,
+    response_bytes: u64,
+    status: u16,
+    client_port: u16,
+    texts: String,
+});
 
 /// About how long the texts are; more makes the string grow.
 const USUAL: usize = 384;
@@ -80,7 +90,7 @@ impl From<&State> for Report {
 }
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("report-so-far", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((cx.data().state.as_deref().map(Report::from).unwrap_or_default(),))
+    interface.func("report-so-far", |cx: Cx<'_>, (): ()| {
+        Ok(cx.data().state.as_deref().map(Report::from).unwrap_or_default())
     })
 }

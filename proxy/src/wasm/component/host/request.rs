@@ -2,14 +2,12 @@
 
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Uri, header};
-use wasmtime::StoreContextMut;
-use wasmtime::component::WasmStr;
 
 use super::fields::{self, MessageError, Side};
-use super::{Guest, Interface};
+use super::{Cx, Guest, Interface, Text};
 use crate::chain::State;
 
-type Changed = wasmtime::Result<(Result<(), MessageError>,)>;
+type Changed = wasmtime::Result<Result<(), MessageError>>;
 
 impl Guest {
     /// The request, where it can still be changed.
@@ -21,40 +19,36 @@ impl Guest {
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     fields::link(interface, Side::Request)?;
     link_reading(interface)?;
-    interface.func_wrap("set-method", |mut cx: StoreContextMut<'_, Guest>, (method,): (WasmStr,)| -> Changed {
-        let method = Method::from_bytes(method.to_str(&cx)?.as_bytes()).map_err(|_| MessageError::Invalid);
-        Ok((method.and_then(|method| {
+    interface.func("set-method", |mut cx: Cx<'_>, (method,): (Text,)| -> Changed {
+        let method = Method::from_bytes(method.read(&cx)?.as_bytes()).map_err(|_| MessageError::Invalid);
+        Ok(method.and_then(|method| {
             cx.data_mut().open_request()?.request.method = method;
             Ok(())
-        }),))
+        }))
     })?;
-    interface.func_wrap("set-authority", |mut cx: StoreContextMut<'_, Guest>, (text,): (WasmStr,)| -> Changed {
-        let host = authority(&text.to_str(&cx)?);
-        Ok((host.and_then(|host| {
+    interface.func("set-authority", |mut cx: Cx<'_>, (text,): (Text,)| -> Changed {
+        let host = authority(&text.read(&cx)?);
+        Ok(host.and_then(|host| {
             cx.data_mut().open_request()?.request.headers.insert(header::HOST, host);
             Ok(())
-        }),))
+        }))
     })?;
-    interface.func_wrap("set-path-with-query", |mut cx: StoreContextMut<'_, Guest>, (text,): (WasmStr,)| -> Changed {
-        let path = path_with_query(&text.to_str(&cx)?);
-        Ok((path.and_then(|path| {
+    interface.func("set-path-with-query", |mut cx: Cx<'_>, (text,): (Text,)| -> Changed {
+        let path = path_with_query(&text.read(&cx)?);
+        Ok(path.and_then(|path| {
             cx.data_mut().open_request()?.set_target(Uri::from(path));
             Ok(())
-        }),))
+        }))
     })
 }
 
 fn link_reading(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("method", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((text(&cx, |state| state.request.method.as_str()),))
-    })?;
-    interface.func_wrap("scheme", |cx: StoreContextMut<'_, Guest>, (): ()| Ok((text(&cx, |state| scheme(state)),)))?;
-    interface.func_wrap("authority", |cx: StoreContextMut<'_, Guest>, (): ()| Ok((text(&cx, State::host),)))?;
-    interface.func_wrap("path-with-query", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((text(&cx, |state| target(&state.request.uri)),))
-    })?;
-    interface.func_wrap("original-path-with-query", |cx: StoreContextMut<'_, Guest>, (): ()| {
-        Ok((text(&cx, |state| target(state.original_uri.as_ref().unwrap_or(&state.request.uri))),))
+    interface.func("method", |cx: Cx<'_>, (): ()| Ok(text(&cx, |state| state.request.method.as_str())))?;
+    interface.func("scheme", |cx: Cx<'_>, (): ()| Ok(text(&cx, |state| scheme(state))))?;
+    interface.func("authority", |cx: Cx<'_>, (): ()| Ok(text(&cx, State::host)))?;
+    interface.func("path-with-query", |cx: Cx<'_>, (): ()| Ok(text(&cx, |state| target(&state.request.uri))))?;
+    interface.func("original-path-with-query", |cx: Cx<'_>, (): ()| {
+        Ok(text(&cx, |state| target(state.original_uri.as_ref().unwrap_or(&state.request.uri))))
     })
 }
 
@@ -69,7 +63,7 @@ pub(super) fn scheme(state: &State) -> &'static str {
 }
 
 /// A text of the request; empty where there is no request.
-fn text(cx: &StoreContextMut<'_, Guest>, read: impl for<'a> Fn(&'a State) -> &'a str) -> Box<str> {
+fn text(cx: &Cx<'_>, read: impl for<'a> Fn(&'a State) -> &'a str) -> Box<str> {
     cx.data().state.as_deref().map_or_else(Box::default, |state| read(state).into())
 }
 

@@ -1,21 +1,18 @@
 //! `gofe:plugin/response`: the response in hand.
 
 use http::StatusCode;
-use wasmtime::StoreContextMut;
 
 use super::fields::{self, MessageError, Side};
-use super::{Guest, Interface};
+use super::{Cx, Guest, Interface};
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     fields::link(interface, Side::Response)?;
     fields::link_preparing(interface)?;
-    interface.func_wrap("status", |cx: StoreContextMut<'_, Guest>, (): ()| {
+    interface.func_flat("status", |cx: Cx<'_>, (): ()| {
         let response = cx.data().state.as_deref().and_then(|state| state.response.as_ref());
-        Ok((response.map_or(0, |response| response.status.as_u16()),))
+        Ok(response.map_or(0, |response| response.status.as_u16()))
     })?;
-    interface.func_wrap("set-status", |mut cx: StoreContextMut<'_, Guest>, (status,): (u16,)| {
-        Ok((set_status(cx.data_mut(), status),))
-    })
+    interface.func("set-status", |mut cx: Cx<'_>, (status,): (u16,)| Ok(set_status(cx.data_mut(), status)))
 }
 
 fn set_status(guest: &mut Guest, status: u16) -> Result<(), MessageError> {

@@ -1,9 +1,10 @@
 //! `gofe:plugin/routing`: where the request shall go.
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lower, WasmStr};
+use std::borrow::Cow;
 
-use super::{Guest, Interface};
+use wasmtime::component::{ComponentType, Lower};
+
+use super::{Cx, Guest, Interface, Items, Text, stored_enum};
 use crate::chain::State;
 
 #[derive(ComponentType, Lower, Clone, Copy)]
@@ -16,16 +17,21 @@ enum RoutingError {
     TooLate,
 }
 
+stored_enum!(RoutingError);
+
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("set-upstream", |mut cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| {
-        let name = name.to_str(&cx)?.into_owned();
-        Ok((set_upstream(cx.data_mut(), name),))
+    interface.func("set-upstream", |mut cx: Cx<'_>, (name,): (Text,)| {
+        let name = name.read(&cx)?.into_owned();
+        Ok(set_upstream(cx.data_mut(), name))
     })?;
-    interface.func_wrap("set-subset", |mut cx: StoreContextMut<'_, Guest>, (labels,): (Vec<(String, String)>,)| {
-        Ok((set_subset(cx.data_mut(), labels),))
+    interface.func("set-subset", |mut cx: Cx<'_>, (labels,): (Items<(Text, Text)>,)| {
+        let own = |text: &Text| text.read(&cx).map(Cow::into_owned);
+        let labels = labels.iter().map(|(name, value)| Ok((own(name)?, own(value)?)));
+        let labels = labels.collect::<wasmtime::Result<_>>()?;
+        Ok(set_subset(cx.data_mut(), labels))
     })?;
-    interface.func_wrap("has-upstream", |cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| {
-        Ok((cx.data().env.upstreams.contains(&*name.to_str(&cx)?),))
+    interface.func_flat("has-upstream", |cx: Cx<'_>, (name,): (Text,)| {
+        Ok(cx.data().env.upstreams.contains(&*name.read(&cx)?))
     })
 }
 

@@ -1,9 +1,8 @@
 //! `gofe:plugin/secrets`: secrets by name.
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lower, WasmStr};
+use wasmtime::component::{ComponentType, Lower};
 
-use super::{Guest, Interface};
+use super::{Cx, Interface, Text, stored_enum};
 
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(enum)]
@@ -13,9 +12,11 @@ enum SecretError {
     Denied,
 }
 
+stored_enum!(SecretError);
+
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func_wrap("get", |cx: StoreContextMut<'_, Guest>, (name,): (WasmStr,)| {
-        let name = name.to_str(&cx)?;
-        Ok((cx.data().env.secrets.get(&*name).cloned().ok_or(SecretError::Denied),))
+    interface.func("get", |cx: Cx<'_>, (name,): (Text,)| {
+        let name = name.read(&cx)?;
+        Ok(cx.data().env.secrets.get(&*name).map(|secret| Box::<[u8]>::from(&**secret)).ok_or(SecretError::Denied))
     })
 }

@@ -1,0 +1,322 @@
+//! What a guest gives to gofe.
+
+use std::borrow::Cow;
+
+use wasmtime::component::{ComponentNamedList, ComponentType, Lift, WasmList, WasmStr};
+
+use super::super::super::memory;
+use super::super::host::LogLevel;
+use super::super::host::outbound::OutgoingRequest;
+use super::Cx;
+use super::flat::Flat;
+
+/// A string in the guest's memory. Nobody copies it before somebody looks at it.
+pub(in super::super) enum Text {
+    Component(WasmStr),
+    Core(Span),
+}
+
+/// Bytes in the guest's memory.
+pub(in super::super) enum Octets {
+    Component(WasmList<u8>),
+    Core(Span),
+}
+
+/// A place in a core module's memory. It may lie anywhere until it is read.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Span {
+    at: u32,
+    length: u32,
+}
+
+/// A list that was read.
+pub(in super::super) type Items<T> = Vec<T>;
+
+impl Span {
+    fn new(at: u64, length: u64) -> Self {
+        // The slots of a list's parameters are 32 bits wide.
+        Self { at: at as u32, length: length as u32 }
+    }
+
+    fn of(self, memory: &[u8]) -> wasmtime::Result<&[u8]> {
+        Ok(memory::read(memory, self.at, self.length)?)
+    }
+}
+
+/// The guest's memory; empty while it begins.
+fn of_guest<'a>(cx: &'a Cx<'_>) -> &'a [u8] {
+    cx.data().core.as_ref().map_or(&[], |core| core.memory.data(cx))
+}
+
+impl Text {
+    /// The string.
+    pub(in super::super) fn read<'a>(&self, cx: &'a Cx<'_>) -> wasmtime::Result<Cow<'a, str>> {
+        match self {
+            Self::Component(text) => text.to_str(cx),
+            Self::Core(span) => Ok(std::str::from_utf8(span.of(of_guest(cx))?)?.into()),
+        }
+    }
+}
+
+impl Octets {
+    /// The bytes.
+    pub(in super::super) fn read<'a>(&self, cx: &'a Cx<'_>) -> wasmtime::Result<&'a [u8]> {
+        match self {
+            Self::Component(bytes) => Ok(bytes.as_le_slice(cx)),
+            Self::Core(span) => span.of(of_guest(cx)),
+        }
+    }
+}
+
+/// A value that a guest gives.
+pub(in super::super) trait Value: Sized + 'static {
+    /// As wasmtime lifts it from a component.
+    type Component: ComponentType + Lift + 'static;
+
+    /// The value that wasmtime lifted.
+    fn component(lifted: Self::Component) -> Self;
+}
+
+/// A value as a parameter of a function.
+pub(super) trait Argument: Value {
+    /// Takes the slots that it has.
+    fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, cx: &Cx<'_>) -> wasmtime::Result<Self>;
+}
+
+/// A value in a list.
+pub(in super::super) trait Item: Value {
+    /// How many bytes it takes.
+    const SIZE: usize;
+    /// What its address is a multiple of.
+    const ALIGN: usize;
+
+    /// Reads it from its [`Self::SIZE`] bytes.
+    fn load(bytes: &[u8]) -> wasmtime::Result<Self>;
+}
+
+/// All parameters of a function.
+pub(in super::super) trait Params: Sized + 'static {
+    /// As wasmtime lifts them from a component.
+    type Component: ComponentNamedList + Lift + 'static;
+    /// As a core module passes them.
+    type Flat: Flat;
+
+    /// The parameters that wasmtime lifted.
+    fn component(lifted: Self::Component) -> Self;
+
+    /// Reads them from their slots.
+    fn read(slots: &[u64], cx: &Cx<'_>) -> wasmtime::Result<Self>;
+}
+
+fn next<'a>(slots: &mut impl Iterator<Item = &'a u64>) -> wasmtime::Result<u64> {
+    slots
+        .next()
+        .copied()
+        .ok_or_else(|| wasmtime::format_err!("a function of the contract has more parameters than slots"))
+}
+
+/// The unsigned number in the first four bytes.
+pub(in super::super) fn word(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// The unsigned number in the first eight bytes.
+pub(in super::super) fn number_of(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+macro_rules! spans {
+    ($($type:ident of $component:ty;)+) => {$(
+        impl Value for $type {
+            type Component = $component;
+
+            fn component(lifted: $component) -> Self {
+                Self::Component(lifted)
+            }
+        }
+
+        impl Argument for $type {
+            fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, _: &Cx<'_>) -> wasmtime::Result<Self> {
+                Ok(Self::Core(Span::new(next(slots)?, next(slots)?)))
+            }
+        }
+
+        impl Item for $type {
+            const SIZE: usize = 8;
+            const ALIGN: usize = 4;
+
+            fn load(bytes: &[u8]) -> wasmtime::Result<Self> {
+                Ok(Self::Core(Span { at: word(bytes), length: word(&bytes[4..]) }))
+            }
+        }
+    )+};
+}
+
+spans! {
+    Text of WasmStr;
+    Octets of WasmList<u8>;
+}
+
+macro_rules! numbers {
+    ($($type:ty: $slot:ident => $read:expr;)+) => {$(
+        impl Value for $type {
+            type Component = Self;
+
+            fn component(lifted: Self) -> Self {
+                lifted
+            }
+        }
+
+        impl Argument for $type {
+            fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, _: &Cx<'_>) -> wasmtime::Result<Self> {
+                let $slot = next(slots)?;
+                Ok($read)
+            }
+        }
+    )+};
+}
+
+numbers! {
+    u16: slot => slot as Self;
+    u32: slot => slot as Self;
+    u64: slot => slot;
+    i64: slot => slot as Self;
+    f64: slot => Self::from_bits(slot);
+}
+
+impl<T: Item> Value for Items<T> {
+    type Component = Vec<T::Component>;
+
+    fn component(lifted: Self::Component) -> Self {
+        lifted.into_iter().map(T::component).collect()
+    }
+}
+
+impl<T: Item> Argument for Items<T> {
+    fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, cx: &Cx<'_>) -> wasmtime::Result<Self> {
+        let (at, length) = (next(slots)? as u32, next(slots)? as u32);
+        let size = length.checked_mul(T::SIZE as u32);
+        let size = size.ok_or_else(|| wasmtime::format_err!("a list is longer than the guest's memory"))?;
+        wasmtime::ensure!(at.is_multiple_of(T::ALIGN as u32), "a list is not aligned");
+        let items = Span { at, length: size }.of(of_guest(cx))?;
+        items.chunks_exact(T::SIZE).map(T::load).collect()
+    }
+}
+
+impl<T: Item> Value for Option<T> {
+    type Component = Option<T::Component>;
+
+    fn component(lifted: Self::Component) -> Self {
+        lifted.map(T::component)
+    }
+}
+
+impl<T: Item> Item for Option<T> {
+    const SIZE: usize = T::ALIGN + T::SIZE;
+    const ALIGN: usize = T::ALIGN;
+
+    fn load(bytes: &[u8]) -> wasmtime::Result<Self> {
+        match bytes[0] {
+            0 => Ok(None),
+            1 => T::load(&bytes[T::ALIGN..]).map(Some),
+            other => wasmtime::bail!("{other} is no case of an option"),
+        }
+    }
+}
+
+impl<A: Item, B: Item> Value for (A, B) {
+    type Component = (A::Component, B::Component);
+
+    fn component((a, b): Self::Component) -> Self {
+        (A::component(a), B::component(b))
+    }
+}
+
+impl<A: Item, B: Item> Item for (A, B) {
+    const SIZE: usize = (A::SIZE.next_multiple_of(B::ALIGN) + B::SIZE).next_multiple_of(Self::ALIGN);
+    const ALIGN: usize = if A::ALIGN > B::ALIGN { A::ALIGN } else { B::ALIGN };
+
+    fn load(bytes: &[u8]) -> wasmtime::Result<Self> {
+        Ok((A::load(bytes)?, B::load(&bytes[A::SIZE.next_multiple_of(B::ALIGN)..])?))
+    }
+}
+
+impl Value for LogLevel {
+    type Component = Self;
+
+    fn component(lifted: Self) -> Self {
+        lifted
+    }
+}
+
+impl Argument for LogLevel {
+    fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, _: &Cx<'_>) -> wasmtime::Result<Self> {
+        let number = next(slots)?;
+        Self::of(number).ok_or_else(|| wasmtime::format_err!("{number} is no level of the log"))
+    }
+}
+
+impl Value for OutgoingRequest {
+    type Component = Self;
+
+    fn component(lifted: Self) -> Self {
+        lifted
+    }
+}
+
+impl Argument for OutgoingRequest {
+    fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, cx: &Cx<'_>) -> wasmtime::Result<Self> {
+        let (method, uri) = (Text::take(slots, cx)?, Text::take(slots, cx)?);
+        let headers = Items::<(Text, Octets)>::take(slots, cx)?;
+        let (body, timeout) = (Octets::take(slots, cx)?, u64::take(slots, cx)?);
+        let owned = |(name, value): &(Text, Octets)| Ok((name.read(cx)?.into_owned(), value.read(cx)?.to_vec()));
+        Ok(Self {
+            method: method.read(cx)?.into_owned(),
+            uri: uri.read(cx)?.into_owned(),
+            headers: headers.iter().map(owned).collect::<wasmtime::Result<_>>()?,
+            body: body.read(cx)?.to_vec(),
+            timeout,
+        })
+    }
+}
+
+macro_rules! params {
+    ($(($($name:ident: $type:ty),*) => ($($slot:ty),*);)+) => {$(
+        impl Params for ($($type,)*) {
+            type Component = ($(<$type as Value>::Component,)*);
+            type Flat = ($($slot,)*);
+
+            fn component(($($name,)*): Self::Component) -> Self {
+                ($(<$type>::component($name),)*)
+            }
+
+            fn read(slots: &[u64], cx: &Cx<'_>) -> wasmtime::Result<Self> {
+                let (_slots, _cx) = (&mut slots.iter(), cx);
+                Ok(($(<$type>::take(_slots, _cx)?,)*))
+            }
+        }
+    )+};
+}
+
+// The parameters that the contract's functions have, and the slots that they take: a list or a string two, else one.
+params! {
+    () => ();
+    (text: Text) => (u32, u32);
+    (bytes: Octets) => (u32, u32);
+    (number: u16) => (u32);
+    (number: u32) => (u32);
+    (level: LogLevel) => (u32);
+    (level: LogLevel, message: Text) => (u32, u32, u32);
+    (offset: u64, length: u64) => (u64, u64);
+    (name: Text, bytes: Octets) => (u32, u32, u32, u32);
+    (key: Text, value: Octets, ttl: u64) => (u32, u32, u32, u32, u64);
+    (key: Text, delta: i64, ttl: u64) => (u32, u32, i64, u64);
+    (key: Text, tokens: u64, rate: u64, period: u64, burst: u64) => (u32, u32, u64, u64, u64, u64);
+    (name: Text, labels: Items<(Text, Text)>, delta: u64) => (u32, u32, u32, u32, u64);
+    (name: Text, labels: Items<(Text, Text)>, value: f64) => (u32, u32, u32, u32, f64);
+    (labels: Items<(Text, Text)>) => (u32, u32);
+    (fields: Items<(Text, Octets)>) => (u32, u32);
+    (changes: Items<(Text, Option<Octets>)>) => (u32, u32);
+    (request: OutgoingRequest) => (u32, u32, u32, u32, u32, u32, u32, u32, u64);
+    (status: u16, fields: Items<(Text, Octets)>, body: Octets) => (u32, u32, u32, u32, u32);
+}
