@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use gofe::chain::{Client, Directory, Exchange, Filter, Phase, Reply, State};
-use gofe::snapshot::{Builder, Resources, Snapshot, Step};
+use gofe::net::acme::Acme;
+use gofe::snapshot::{Builder, Outgoing, Resources, Snapshot, Step};
 use gofe::source::Bundle;
 use gofe::store::Stores;
 use gofe::telemetry::{Metrics, Outputs};
-use gofe::upstream::outbound;
+use gofe::upstream::Supervisor;
 use gofe::wasm::Engine;
 use tempfile::TempDir;
 use tokio::runtime::{EnterGuard, Runtime};
@@ -67,9 +68,11 @@ pub(crate) fn resources(cache: Option<PathBuf>) -> Resources {
         engine: Engine::new().expect("an engine"),
         cache,
         outputs: Outputs::new(1, metrics.clone()),
+        acme: Acme::new(metrics.clone()),
         metrics,
         stores: Arc::new(Stores::new()),
-        outbound: Arc::new(outbound::Client::new()),
+        outbound: Arc::new(Outgoing::new()),
+        supervisor: Supervisor::new(),
         workers: 1,
     }
 }

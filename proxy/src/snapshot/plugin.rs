@@ -7,6 +7,7 @@ use crate::config::{OnError, Plugin as PluginConfig};
 use crate::wasm::{Abi, Artifact, Digest, Engine, Env, HttpWasm, LoadError, Plugin, ProxyWasmFilter};
 
 /// A step of a chain: one variant for each plugin ABI, so that no phase allocates a boxed future.
+#[expect(clippy::large_enum_variant, reason = "there are few of them, each behind an Arc")]
 pub enum Step {
     /// A plugin of gofe's own world.
     Component(Plugin),

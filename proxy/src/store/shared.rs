@@ -79,9 +79,12 @@ pub type Listener = Arc<dyn Fn(u32) + Send + Sync>;
 #[derive(Default)]
 pub struct Queues(Mutex<Registry>);
 
+/// The VM's id, and the queue's name in it.
+type Name = (Box<[u8]>, Box<[u8]>);
+
 #[derive(Default)]
 struct Registry {
-    numbers: HashMap<(Box<[u8]>, Box<[u8]>), u32>,
+    numbers: HashMap<Name, u32>,
     queues: HashMap<u32, Queue>,
 }
 

@@ -51,6 +51,7 @@ pub(super) struct Link {
 }
 
 /// Why a request has no response.
+#[expect(clippy::large_enum_variant, reason = "it lives no longer than the look at it, and a failure is rare")]
 enum Unanswered {
     Failed(TrySendError<Request<Body>>),
     Late(Duration),

@@ -74,7 +74,7 @@ impl Replay {
             Kept::Once(body) => body.take()?,
             Kept::Stream(source) if source.lock().over => return None,
             Kept::Stream(source) => {
-                let size = source.lock().size.clone();
+                let size = source.lock().size;
                 Body::layered(Cursor { source: Arc::clone(source), at: 0, size, trailed: false })
             }
         };
@@ -125,12 +125,8 @@ impl http_body::Body for Cursor {
             return Poll::Ready(Some(Ok(Frame::data(frame.clone()))));
         }
         if source.ended {
-            return Poll::Ready(
-                match source.trailers.clone().filter(|_| !std::mem::replace(&mut this.trailed, true)) {
-                    Some(trailers) => Some(Ok(Frame::trailers(trailers))),
-                    None => None,
-                },
-            );
+            let trailers = source.trailers.clone().filter(|_| !std::mem::replace(&mut this.trailed, true));
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
         let Poll::Ready(frame) = Pin::new(&mut source.body).poll_frame(cx) else { return Poll::Pending };
         match &frame {
@@ -155,7 +151,7 @@ impl http_body::Body for Cursor {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }
 

@@ -62,12 +62,9 @@ impl ClientTls {
             findings.push(Finding::error("", "TLS cannot be set up with this version"));
             return None;
         };
-        let server_name = match config.server_name.clone().map(ServerName::try_from).transpose() {
-            Ok(name) => name,
-            Err(_) => {
-                findings.push(Finding::error("/server-name", "this is not a server's name"));
-                return None;
-            }
+        let Ok(server_name) = config.server_name.clone().map(ServerName::try_from).transpose() else {
+            findings.push(Finding::error("/server-name", "this is not a server's name"));
+            return None;
         };
         Some(Self { configs: [http1, http2, either], server_name, digest: hasher.finalize().into() })
     }

@@ -22,8 +22,8 @@ fn config() -> config::Breaker {
     }
 }
 
-fn breaker(config: config::Breaker) -> Arc<Breaker> {
-    Arc::new(Breaker::new(&config))
+fn breaker(config: &config::Breaker) -> Arc<Breaker> {
+    Arc::new(Breaker::new(config))
 }
 
 /// A call that takes no time; false where it was refused.
@@ -34,7 +34,7 @@ fn call(breaker: &Arc<Breaker>, failed: bool, now: u64) -> bool {
 
 #[test]
 fn failures_in_a_row_open_it() {
-    let breaker = breaker(config::Breaker { consecutive_failures: Some(3), ..config() });
+    let breaker = breaker(&config::Breaker { consecutive_failures: Some(3), ..config() });
     for failed in [true, true, false, true, true] {
         assert!(call(&breaker, failed, 0));
     }
@@ -46,7 +46,7 @@ fn failures_in_a_row_open_it() {
 
 #[test]
 fn probes_close_it_and_one_that_fails_opens_it_again() {
-    let breaker = breaker(config::Breaker { consecutive_failures: Some(1), ..config() });
+    let breaker = breaker(&config::Breaker { consecutive_failures: Some(1), ..config() });
     call(&breaker, true, 0);
     let (first, changed) = breaker.admit(5_000);
     assert_eq!(changed, Some(Changed { from: State::Open, to: State::HalfOpen }));
@@ -66,7 +66,7 @@ fn probes_close_it_and_one_that_fails_opens_it_again() {
 
 #[test]
 fn slow_calls_open_it() {
-    let breaker = breaker(config::Breaker { slow_call_rate: Some(50), ..config() });
+    let breaker = breaker(&config::Breaker { slow_call_rate: Some(50), ..config() });
     for took in [SECOND, Duration::ZERO, Duration::ZERO, Duration::ZERO, SECOND, SECOND] {
         assert_eq!(breaker.state(), State::Closed);
         breaker.admit(0).0.and_then(|permit| permit.report(false, took, 0));
@@ -76,7 +76,7 @@ fn slow_calls_open_it() {
 
 #[test]
 fn what_began_before_it_opened_says_nothing_of_later() {
-    let breaker = breaker(config::Breaker { consecutive_failures: Some(1), ..config() });
+    let breaker = breaker(&config::Breaker { consecutive_failures: Some(1), ..config() });
     let (late, _) = breaker.admit(0);
     call(&breaker, true, 0);
     let (probe, _) = breaker.admit(5_000);
@@ -169,7 +169,7 @@ proptest! {
         let config = config::Breaker {
             consecutive_failures: row, failure_rate: rate, window, minimum_calls: minimum, probes, ..config()
         };
-        let breaker = breaker(config.clone());
+        let breaker = breaker(&config);
         let calls_before = VecDeque::new();
         let mut model = Model { config, calls: calls_before, row: 0, open_until: None, passed: 0, half: false };
         let mut now = 1_000_000;

@@ -22,6 +22,7 @@ pub(super) struct Instance {
 }
 
 /// The functions of a guest, found when they are first called.
+#[expect(clippy::large_enum_variant, reason = "an instance is boxed, and most are core modules")]
 enum Entry {
     Component {
         instance: component::Instance,

@@ -38,6 +38,7 @@ pub(super) struct CoreCode {
     pub(super) exports: Exports<CoreExport>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn world(error: wasmtime::Error) -> LoadError {
     LoadError::World(format!("{error:#}"))
 }

@@ -185,6 +185,7 @@ async fn send(
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn broken(error: BodyError) -> OutboundError {
     OutboundError::Unreachable(format!("the body broke off: {error}"))
 }

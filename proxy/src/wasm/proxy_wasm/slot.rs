@@ -6,7 +6,6 @@ use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -383,7 +382,7 @@ impl Lent<'_> {
         Poll::Ready(match phase {
             Phase::RequestBody | Phase::ResponseBody => {
                 stream.resumed[side as usize] = false;
-                stream::release(stream, side, Bytes::new())
+                stream::release(stream, side, &[])
             }
             _ => {
                 stream::declare(stream, side);

@@ -107,7 +107,7 @@ impl Vm {
                 keep(stream, side, before);
                 Ok(Flow::Continue)
             }
-            Flow::Continue => Ok(release(stream, side, before)),
+            Flow::Continue => Ok(release(stream, side, &before)),
             Flow::Paused => {
                 // What the guest has let go already goes with the rest.
                 if let Some(state) = stream.state.as_deref_mut() {
@@ -219,7 +219,7 @@ fn keep(stream: &mut Context, side: Side, before: Bytes) {
 
 /// Lets go what is held back, and the chunk in hand. A body of another length than its headers said is broken off: its
 /// end, or what follows it, would be taken for something else.
-pub(super) fn release(stream: &mut Context, side: Side, before: Bytes) -> Flow {
+pub(super) fn release(stream: &mut Context, side: Side, before: &[u8]) -> Flow {
     let at = side as usize;
     let Some(state) = stream.state.as_deref_mut() else { return Flow::Continue };
     let mut held = std::mem::take(&mut stream.held[at]);
@@ -228,7 +228,7 @@ pub(super) fn release(stream: &mut Context, side: Side, before: Bytes) -> Flow {
         state.body = held.freeze();
     }
     if !before.is_empty() {
-        state.body = [&before[..], &state.body].concat().into();
+        state.body = [before, &state.body].concat().into();
     }
     stream.passed[at] += state.body.len() as u64;
     let passed = stream.passed[at];

@@ -41,13 +41,16 @@ pub(super) struct Exports {
     delete: Option<TypedFunc<u32, ()>>,
     pub(super) tick: Option<TypedFunc<u32, ()>>,
     pub(super) queue_ready: Option<TypedFunc<(u32, u32), ()>>,
-    pub(super) http_call: Option<TypedFunc<(u32, u32, u32, u32, u32), ()>>,
+    pub(super) http_call: Option<HttpCallDone>,
     pub(super) grpc_initial: Option<TypedFunc<(u32, u32, u32), ()>>,
     pub(super) grpc_receive: Option<TypedFunc<(u32, u32, u32), ()>>,
     pub(super) grpc_trailing: Option<TypedFunc<(u32, u32, u32), ()>>,
     pub(super) grpc_close: Option<TypedFunc<(u32, u32, u32), ()>>,
     foreign: Option<TypedFunc<(u32, u32, u32), ()>>,
 }
+
+/// Context, call, and the numbers of header fields, bytes of the body and trailers.
+pub(super) type HttpCallDone = TypedFunc<(u32, u32, u32, u32, u32), ()>;
 
 /// A callback for headers: 0.1.0 does not say whether a body follows.
 #[derive(Clone)]

@@ -280,19 +280,30 @@ impl Argument for OutgoingRequest {
     }
 }
 
-macro_rules! params {
-    ($(($($name:ident: $type:ty),*) => ($($slot:ty),*);)+) => {$(
-        impl Params for ($($type,)*) {
-            type Component = ($(<$type as Value>::Component,)*);
-            type Flat = ($($slot,)*);
+impl Params for () {
+    type Component = ();
+    type Flat = ();
 
-            fn component(($($name,)*): Self::Component) -> Self {
-                ($(<$type>::component($name),)*)
+    fn component(_: ()) {}
+
+    fn read(_: &[u64], _: &Cx<'_>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+macro_rules! params {
+    ($(($($name:ident: $type:ty),+) => ($($slot:ty),+);)+) => {$(
+        impl Params for ($($type,)*) {
+            type Component = ($(<$type as Value>::Component,)+);
+            type Flat = ($($slot,)+);
+
+            fn component(($($name,)+): Self::Component) -> Self {
+                ($(<$type>::component($name),)+)
             }
 
             fn read(slots: &[u64], cx: &Cx<'_>) -> wasmtime::Result<Self> {
-                let (_slots, _cx) = (&mut slots.iter(), cx);
-                Ok(($(<$type>::take(_slots, _cx)?,)*))
+                let slots = &mut slots.iter();
+                Ok(($(<$type>::take(slots, cx)?,)+))
             }
         }
     )+};
@@ -300,7 +311,6 @@ macro_rules! params {
 
 // The parameters that the contract's functions have, and the slots that they take: a list or a string two, else one.
 params! {
-    () => ();
     (text: Text) => (u32, u32);
     (bytes: Octets) => (u32, u32);
     (number: u16) => (u32);
