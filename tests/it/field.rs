@@ -355,7 +355,7 @@ fn zentinel_93_what_is_not_supported_is_an_error_and_says_where() {
           routes: [{ chain: c, respond: { status: 200 } }]\n",
             "files",
         ),
-        ("upstreams: { u: { endpoints: ['127.0.0.1:1'], balance: random } }\nroutes: [{ upstream: u }]\n", "balance"),
+        ("upstreams: { u: { endpoints: ['127.0.0.1:1'], balance: fastest } }\nroutes: [{ upstream: u }]\n", "balance"),
     ] {
         let yaml = format!("listeners: [{{ address: '127.0.0.1:0' }}]\n{yaml}");
         let checked = check(&yaml);
