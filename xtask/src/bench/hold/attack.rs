@@ -60,7 +60,7 @@ impl Attack {
         let attack = |_| {
             move |state: &State| {
                 while state.goes_on() {
-                    reset(to, state)
+                    reset(to, state);
                 }
             }
         };
