@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements.
 
+mod hold;
 pub(crate) mod instructions;
 mod peers;
 mod resilience;
@@ -30,6 +31,8 @@ pub(crate) enum Bench {
     },
     /// Count the instructions of requests and of plugins' work, and compare them with benches/instructions.json.
     Instructions(instructions::Options),
+    /// Idle connections, slow streams, and what other clients see of a rapid reset and of slow-loris. Needs Linux.
+    Hold(hold::Options),
     /// gofe beside nginx, HAProxy, Envoy, Traefik and Caddy, which are installed when missing. Needs Linux.
     Peers(peers::Options),
     /// What clients see of endpoints that fail, with and without what gofe can do about it.
@@ -50,6 +53,7 @@ pub(crate) fn run(workspace: &Workspace, what: &Bench) -> Result<()> {
             process::run(command.args(arguments))
         }
         Bench::Instructions(options) => instructions::run(workspace, options).map(|outcome| outcome.tell()),
+        Bench::Hold(options) => hold::run(workspace, options),
         Bench::Peers(options) => peers::run(workspace, options),
         Bench::Resilience(options) => resilience::run(workspace, options),
         Bench::Endpoint(options) => resilience::endpoint::run(options),

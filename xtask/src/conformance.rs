@@ -22,13 +22,13 @@ use crate::workspace::Workspace;
 /// A suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
-    /// Certificates from Pebble, an authority for tests. Needs Go and curl.
+    /// Certificates from Pebble, an authority for tests. Needs curl.
     Acme,
     /// h2spec: HTTP/2 and its header compression, in cleartext and in TLS.
     H2spec,
     /// gRPC's own client and server for interoperability, with gofe between them.
     Grpc,
-    /// The Technology Compatibility Kit of http-wasm, over HTTP/1.1 and HTTP/2. Needs Go.
+    /// The Technology Compatibility Kit of http-wasm, over HTTP/1.1 and HTTP/2.
     HttpWasm,
 }
 

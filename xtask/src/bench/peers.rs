@@ -5,7 +5,7 @@
 
 mod config;
 mod contest;
-mod install;
+pub(super) mod install;
 mod interrupt;
 mod load;
 mod machine;
@@ -15,7 +15,7 @@ mod process;
 mod report;
 mod scenario;
 mod subject;
-mod usage;
+pub(super) mod usage;
 mod versions;
 
 use std::path::PathBuf;
@@ -151,7 +151,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// Lets this process, and all that it starts, have many connections; and keeps it off the subjects' processor.
-fn prepare() -> Result<()> {
+pub(super) fn prepare() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("the limit of open files")?;
     let mut taskset = Command::new("taskset");

@@ -1,7 +1,7 @@
 //! `cargo xtask bench resilience`: what clients see of endpoints that fail, with and without what gofe can do about it.
 
 pub(crate) mod endpoint;
-mod load;
+pub(super) mod load;
 mod parties;
 mod report;
 

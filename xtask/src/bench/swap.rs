@@ -1,7 +1,7 @@
 //! `cargo xtask bench swap`: what a swap of a plugin under load costs, and how long a start takes.
 
 mod load;
-mod parties;
+pub(super) mod parties;
 mod report;
 mod versions;
 

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::go;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The Go module, and the programs in it.
+/// The Go module that has Pebble and its DNS server.
 const MODULE: &str = "github.com/letsencrypt/pebble/v2@v2.10.1";
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -49,14 +50,22 @@ struct Place {
 
 /// Runs all of it.
 pub(super) fn run(workspace: &Workspace) -> Result<()> {
-    let gofe = binary(workspace)?;
-    let (programs, source) = install(workspace)?;
+    let gofe = workspace.gofe();
+    let programs = Programs::install()?;
     for challenge in ["http-01", "tls-alpn-01"] {
         let ports = free_ports()?;
         let [dns, control, directory, management, http, tls, admin] = ports;
         let folder = tempfile::tempdir().context("a folder")?;
-        let place =
-            Place { folder, gofe: gofe.clone(), source: source.clone(), directory, management, http, tls, admin };
+        let place = Place {
+            folder,
+            gofe: gofe.clone(),
+            source: programs.source.clone(),
+            directory,
+            management,
+            http,
+            tls,
+            admin,
+        };
         let _names = names(&programs, dns, control)?;
         let _pebble = pebble(&programs, &place, dns)?;
         case(&place, challenge).with_context(|| format!("challenge {challenge}"))?;
@@ -65,31 +74,24 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The gofe that is tried: the one that `GOFE_BIN` names, or one that is built.
-fn binary(workspace: &Workspace) -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("GOFE_BIN") {
-        return Ok(path.into());
-    }
-    process::run(workspace.cargo().args(["build", "--workspace", "--bin", "gofe"]))?;
-    Ok(workspace.root.join("target/debug/gofe"))
+/// What others have written.
+struct Programs {
+    pebble: PathBuf,
+    names: PathBuf,
+    /// Pebble's source.
+    source: PathBuf,
 }
 
-/// Installs Pebble where it is not there; returns the folder of its programs, and that of its source.
-fn install(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
-    let programs = workspace.root.join("target/conformance/bin");
-    let go = ["go", "/usr/local/go/bin/go"].into_iter().find(|go| process::succeeds(Command::new(go).arg("version")));
-    let go = go.context("Pebble is built by Go: install the package `golang-go` of your system")?;
-    let (path, version) = MODULE.split_once('@').context("a module with its version")?;
-    if !programs.join("pebble").exists() || !programs.join("pebble-challtestsrv").exists() {
-        let program = |name: &str| format!("{path}/cmd/{name}@{version}");
-        let mut command = Command::new(go);
-        command.env("GOBIN", &programs).current_dir(&workspace.root).arg("install");
-        process::run(command.args([program("pebble"), program("pebble-challtestsrv")]))?;
+impl Programs {
+    /// Installs what is not there.
+    fn install() -> Result<Self> {
+        let (path, version) = MODULE.split_once('@').context("a module with its version")?;
+        let program = |name: &str| go::install(&format!("{path}/cmd/{name}@{version}"));
+        let said = process::output(go::command()?.args(["mod", "download", "-json", MODULE]))?;
+        let said: Value = serde_json::from_str(&said).context("what Go says of the module")?;
+        let source = said["Dir"].as_str().context("the module's folder")?.into();
+        Ok(Self { pebble: program("pebble")?, names: program("pebble-challtestsrv")?, source })
     }
-    let said = process::output(Command::new(go).args(["mod", "download", "-json", MODULE]))?;
-    let said: Value = serde_json::from_str(&said).context("what Go says of the module")?;
-    let source = said["Dir"].as_str().context("the module's folder")?;
-    Ok((programs, source.into()))
 }
 
 /// Ports that nobody listens on. They are free now, and another program may take one until it is used.
@@ -108,15 +110,15 @@ fn start(name: &str, command: &mut Command) -> Result<Running> {
 }
 
 /// A DNS server for which every name is on this machine.
-fn names(programs: &Path, dns: u16, control: u16) -> Result<Running> {
-    let mut command = Command::new(programs.join("pebble-challtestsrv"));
+fn names(programs: &Programs, dns: u16, control: u16) -> Result<Running> {
+    let mut command = Command::new(&programs.names);
     command.args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]);
     command.args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]);
     command.arg("-dnsserver").arg(format!("127.0.0.1:{dns}")).arg("-management").arg(format!("127.0.0.1:{control}"));
     start("pebble-challtestsrv", &mut command)
 }
 
-fn pebble(programs: &Path, place: &Place, dns: u16) -> Result<Running> {
+fn pebble(programs: &Programs, place: &Place, dns: u16) -> Result<Running> {
     let certificates = place.source.join("test/certs/localhost");
     let config = json!({ "pebble": {
         "listenAddress": format!("127.0.0.1:{}", place.directory),
@@ -133,7 +135,7 @@ fn pebble(programs: &Path, place: &Place, dns: u16) -> Result<Running> {
     } });
     let file = place.folder.path().join("pebble.json");
     fs::write(&file, config.to_string())?;
-    let mut command = Command::new(programs.join("pebble"));
+    let mut command = Command::new(&programs.pebble);
     command.env("PEBBLE_VA_ALWAYS_VALID", "0").env("PEBBLE_VA_NOSLEEP", "1");
     command.arg("-config").arg(file).arg("-dnsserver").arg(format!("127.0.0.1:{dns}"));
     start("pebble", &mut command)

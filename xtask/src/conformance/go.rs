@@ -24,9 +24,13 @@ pub(super) fn install(package: &str) -> Result<PathBuf> {
     if program.is_file() {
         return Ok(program);
     }
-    let go = go(&folder)?;
-    process::run(Command::new(go).env("GOBIN", &own).env("GOFLAGS", "-mod=mod").args(["install", package]))?;
+    process::run(command()?.env("GOBIN", &own).env("GOFLAGS", "-mod=mod").args(["install", package]))?;
     Ok(program)
+}
+
+/// A command of Go.
+pub(super) fn command() -> Result<Command> {
+    Ok(Command::new(go(&folder()?)?))
 }
 
 /// Where all that is installed goes.

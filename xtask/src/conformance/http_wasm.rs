@@ -1,22 +1,16 @@
 //! http-wasm's Technology Compatibility Kit. The Go program in `tests/conformance/http-wasm` imports it, starts gofe with the
 //! kit's guest, and sends the kit's requests.
 
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-
+use super::go;
 use crate::process;
 use crate::workspace::Workspace;
 
 pub(super) fn run(workspace: &Workspace) -> Result<()> {
-    if !process::succeeds(Command::new("go").arg("version")) {
-        bail!("the kit is a Go package: install Go 1.24 or later (Debian: `apt-get install golang`)");
-    }
-    workspace.build_gofe()?;
-    let mut command = Command::new("go");
+    let mut command = go::command()?;
     command.current_dir(workspace.root.join("tests/conformance/http-wasm")).env("GOFE_BIN", workspace.gofe());
-    let verbose = process::output(command.args(["test", "-count=1", "-v", "./..."]));
-    let text = verbose?;
+    let text = process::output(command.args(["test", "-count=1", "-v", "./..."]))?;
     print!("{text}");
     for test in ["TestHTTP1", "TestHTTP2"] {
         // The kit's own cases: a name below the test's, without a further one below it.

@@ -17,9 +17,10 @@ pub(super) fn of(workspace: &Workspace, suite: &str) -> Result<BTreeSet<String>>
 }
 
 fn cases(page: &str, suite: &str) -> BTreeSet<String> {
+    let code = |cell: &str| Some(cell.trim().strip_prefix('`')?.strip_suffix('`')?.to_owned());
     let row = |line: &str| {
-        let mut cells = line.strip_prefix('|')?.split('|').map(|cell| cell.trim().trim_matches('`'));
-        (cells.next()? == suite).then(|| cells.next().map(str::to_owned))?
+        let mut cells = line.strip_prefix('|')?.split('|');
+        (code(cells.next()?)? == suite).then(|| code(cells.next()?))?
     };
     page.lines().filter_map(row).collect()
 }
@@ -30,7 +31,7 @@ mod tests {
 
     #[test]
     fn rows_of_a_suite_are_its_cases() {
-        let page = "| suite | case | why |\n|---|---|---|\n| `a` | `x/1` | so |\n| `b` | `y` | so |\n";
+        let page = "| suite | case | why |\n|---|---|---|\n| `a` | `x/1` | so |\n| `b` | `y` | so |\n| `a` | `z` of others | |\n";
         assert_eq!(cases(page, "a").into_iter().collect::<Vec<_>>(), ["x/1"]);
     }
 }

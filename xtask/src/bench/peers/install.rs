@@ -46,7 +46,11 @@ pub(super) fn ensure(workspace: &Workspace, products: &[Product], gofe: Option<&
         nginx: find("nginx").context("nginx")?,
         haproxy: find("haproxy").unwrap_or_default(),
         wheels,
-        gofe: self::gofe(workspace, products, gofe)?,
+        gofe: if gofe.is_some() || products.contains(&Product::Gofe) {
+            self::gofe(workspace, gofe)?
+        } else {
+            PathBuf::new()
+        },
         gofe_filter: filter("gofe")?,
         proxy_wasm_filter: filter("proxy-wasm")?,
         http_wasm_filter: filter("http-wasm")?,
@@ -118,12 +122,9 @@ fn certificate(folder: &Path) -> Result<(PathBuf, PathBuf)> {
 }
 
 /// The binary to measure: the one that was named, or the one that ships.
-fn gofe(workspace: &Workspace, products: &[Product], named: Option<&Path>) -> Result<PathBuf> {
+pub(in crate::bench) fn gofe(workspace: &Workspace, named: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = named {
         return path.canonicalize().with_context(|| format!("there is no {}", path.display()));
-    }
-    if !products.contains(&Product::Gofe) {
-        return Ok(PathBuf::new());
     }
     process::run(workspace.cargo().args(["build", "--locked", "--profile", "dist", "--package", "gofe"]))?;
     Ok(workspace.target.join("dist").join(format!("gofe{}", env::consts::EXE_SUFFIX)))

@@ -52,7 +52,7 @@ pub(super) fn busy(cpu: &str) -> Result<Duration> {
 }
 
 /// Resident memory of a process and its descendants, in KiB.
-pub(super) fn resident_kib(pid: u32) -> Result<u64> {
+pub(in crate::bench) fn resident_kib(pid: u32) -> Result<u64> {
     descendants(pid).into_iter().map(|pid| parse_resident(&read(&format!("/proc/{pid}/status"))?)).sum()
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Requests under way at the most.
+/// Requests under way at the most; where fewer are sent in a second, so many.
 const CLIENTS: u64 = 800;
 /// How long an answer may take; gofe's own timeout is one second.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const STACK: usize = 128 << 10;
 
 /// Load under way.
-pub(super) struct Load {
+pub(in crate::bench) struct Load {
     clients: Vec<JoinHandle<Vec<Answer>>>,
 }
 
@@ -26,15 +26,16 @@ struct Answer {
 
 /// What clients saw.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    pub(super) requests: usize,
-    pub(super) failed: usize,
-    pub(super) p99: Duration,
+pub(in crate::bench) struct Seen {
+    pub(in crate::bench) requests: usize,
+    pub(in crate::bench) failed: usize,
+    pub(in crate::bench) p50: Duration,
+    pub(in crate::bench) p99: Duration,
 }
 
 impl Load {
     /// So many requests a second; those of the first part are not measured.
-    pub(super) fn start(to: SocketAddr, rate: u32, before: Duration, length: Duration) -> Self {
+    pub(in crate::bench) fn start(to: SocketAddr, rate: u32, before: Duration, length: Duration) -> Self {
         let begin = Instant::now();
         let gap = Duration::from_secs(1) / rate;
         let next = Arc::new(AtomicU64::new(0));
@@ -58,18 +59,20 @@ impl Load {
             };
             std::thread::Builder::new().stack_size(STACK).spawn(run).ok()
         };
-        Self { clients: (0..CLIENTS).filter_map(client).collect() }
+        Self { clients: (0..CLIENTS.min(rate.into())).filter_map(client).collect() }
     }
 
     /// Waits for its end.
-    pub(super) fn end(self) -> Seen {
+    pub(in crate::bench) fn end(self) -> Seen {
         let answers: Vec<Answer> = self.clients.into_iter().filter_map(|client| client.join().ok()).flatten().collect();
         let mut times: Vec<Duration> = answers.iter().map(|answer| answer.took).collect();
         times.sort_unstable();
+        let percentile = |percent| times.get(times.len() * percent / 100).copied().unwrap_or_default();
         Seen {
             requests: answers.len(),
             failed: answers.iter().filter(|answer| answer.status != 200).count(),
-            p99: times.get(times.len() * 99 / 100).copied().unwrap_or_default(),
+            p50: percentile(50),
+            p99: percentile(99),
         }
     }
 }

@@ -48,18 +48,29 @@ impl Drop for Upstream {
     }
 }
 
-/// gofe with the four standard plugins and the plugin that is swapped.
-pub(super) struct Gofe {
+/// A gofe that is measured.
+pub(in crate::bench) struct Gofe {
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(in crate::bench) address: SocketAddr,
 }
 
 impl Gofe {
-    /// Starts it and waits for its first answer.
+    /// Starts it with the four standard plugins and the plugin that is swapped.
     pub(super) fn start(binary: &Path, folder: &Path, upstream: SocketAddr, one_cpu: bool) -> Result<Self> {
         let address = free_address()?;
+        Self::start_with(binary, folder, address, &yaml(address, upstream), one_cpu)
+    }
+
+    /// Starts it with this configuration, in which it listens on this address, and waits for its first answer.
+    pub(in crate::bench) fn start_with(
+        binary: &Path,
+        folder: &Path,
+        address: SocketAddr,
+        yaml: &str,
+        one_cpu: bool,
+    ) -> Result<Self> {
         let file = folder.join("gofe.yaml");
-        fs::write(&file, yaml(address, upstream))?;
+        fs::write(&file, yaml)?;
         let mut command = Command::new(if one_cpu { Path::new("taskset") } else { binary });
         if one_cpu {
             command.args(["-c", "0"]).arg(binary);
@@ -73,6 +84,11 @@ impl Gofe {
             bail!("gofe does not serve:\n{answer}");
         }
         Ok(gofe)
+    }
+
+    /// The process's number. taskset becomes gofe, so it is gofe's.
+    pub(in crate::bench) fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -101,7 +117,8 @@ upstreams: {{ up: {{ endpoints: ['{upstream}'] }}, canary: {{ builtin: echo }} }
     )
 }
 
-fn free_address() -> Result<SocketAddr> {
+/// A port of loopback that nobody listens on.
+pub(in crate::bench) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
@@ -118,12 +135,12 @@ fn first_answer(address: SocketAddr) -> Result<String> {
 }
 
 /// One connection.
-pub(super) struct Client {
+pub(in crate::bench) struct Client {
     stream: TcpStream,
 }
 
 impl Client {
-    pub(super) fn connect(address: SocketAddr) -> Result<Self> {
+    pub(in crate::bench) fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -131,7 +148,7 @@ impl Client {
     }
 
     /// The head of the answer to a GET.
-    pub(super) fn get(&mut self) -> Result<String> {
+    pub(in crate::bench) fn get(&mut self) -> Result<String> {
         self.stream.write_all(b"GET / HTTP/1.1\r\nhost: bench\r\nx-api-key: secret\r\n\r\n")?;
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
