@@ -25,6 +25,11 @@ fn choosing(gofe: &Gofe, method: &str, choices: &str) -> Answer {
     request(gofe.address, method, "/", &[("x-probe", &format!("routing {choices}"))], "")
 }
 
+/// Whether the guest says that a choice is none.
+fn is_refused(answer: &Answer) -> bool {
+    answer.body.contains("\"invalid\"")
+}
+
 fn failing() -> Upstream {
     Upstream::start(|_| async { Response::builder().status(503).body(full("")).unwrap() })
 }
@@ -86,9 +91,9 @@ fn a_timeout_can_be_shorter_and_longer_than_the_routes() {
     // A time that holds is not noticed, and one that is none is refused.
     let gofe = start("", &format!("endpoints: ['{}']", good.address));
     assert_eq!(choosing(&gofe, "GET", "timeout 50000").body, "good");
-    assert_eq!(choosing(&gofe, "GET", "timeout 0").body, "Invalid");
+    assert!(is_refused(&choosing(&gofe, "GET", "timeout 0")));
     assert_eq!(choosing(&gofe, "GET", "timeout 86400000").body, "good");
-    assert_eq!(choosing(&gofe, "GET", "timeout 86400001").body, "Invalid");
+    assert!(is_refused(&choosing(&gofe, "GET", "timeout 86400001")));
 }
 
 #[test]
@@ -107,7 +112,7 @@ fn a_retry_can_be_allowed_and_forbidden() {
     assert_eq!(statuses(&gofe, "GET", "no-retry"), [200, 503], "the plugin forbids it");
     assert_eq!(statuses(&gofe, "GET", "retry 1 none idempotent"), [200, 503], "one try is one try");
     for refused in ["retry 0 none all", "retry 11 none all", "retry 2 0 all", "retry 2 86400001 all"] {
-        assert_eq!(choosing(&gofe, "GET", refused).body, "Invalid", "{refused}");
+        assert!(is_refused(&choosing(&gofe, "GET", refused)), "{refused}");
     }
 }
 
