@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gofe::chain::{Client, Directory, Exchange, Filter, Phase, State};
+use gofe::chain::{Client, Directory, Exchange, Filter, Phase, Retrying, State};
 use gofe::config::{Allow, InstanceMode, OnError, Output, PluginLimits, Vm};
 use gofe::snapshot::Outgoing;
 use gofe::store::Stores;
@@ -27,6 +27,14 @@ impl Directory for Empty {
 
     fn has_subset(&self, _: Option<&str>, _: &str, _: &[(String, String)]) -> bool {
         false
+    }
+
+    fn route_upstream(&self, _: &str) -> Option<Arc<str>> {
+        None
+    }
+
+    fn retry(&self, _: Option<&str>, _: &str) -> Option<Retrying> {
+        None
     }
 }
 

@@ -9,13 +9,15 @@ mod exchange;
 mod filter;
 mod outbound;
 mod pump;
+mod routing;
 mod runner;
 #[cfg(test)]
 mod tests;
 
 pub use attributes::Attributes;
-pub use exchange::{Client, Directory, Exchange, Prepared, Reply, Routing, Shared, State, Summary, TlsInfo};
+pub use exchange::{Client, Directory, Exchange, Prepared, Reply, Shared, State, Summary, TlsInfo};
 pub use filter::{BodyPolicy, Fault, FaultKind, Filter, Interest, Outcome, Overflow, Phase, Phases};
 pub use outbound::{Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse};
 pub use pump::Pumped;
+pub use routing::{Retrying, Routing};
 pub use runner::{Chain, Hand, HandGuard, MAX_STEPS, Verdict};

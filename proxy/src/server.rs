@@ -1,6 +1,7 @@
 //! The request path: accepts clients, takes each request through its route's chain to its upstream, and answers.
 
 mod admit;
+mod chosen_time;
 mod clients;
 mod connection;
 mod fallback;

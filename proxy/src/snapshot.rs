@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
 
-use crate::chain::{Chain, Directory};
+use crate::chain::{Chain, Directory, Retrying};
 use crate::config::{Address, Config, Diagnostics, Loaded, ProxyProtocol, TrustedProxies};
 use crate::http::edge::Edge;
 use crate::net::Tls;
@@ -145,6 +145,10 @@ impl Snapshot {
         &self.tables[self.table_of.get(listener).copied().unwrap_or_default()]
     }
 
+    fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| *route.name == *name)
+    }
+
     /// The upstream of this name.
     pub fn upstream(&self, name: &str) -> Option<&Upstream> {
         self.upstreams.get(name)
@@ -160,7 +164,21 @@ impl Directory for Snapshot {
         let fits = |upstream: &Upstream| upstream.cluster.has_subset(labels);
         match upstream {
             Some(name) => self.upstreams.get(name).is_some_and(fits),
-            None => self.routes.iter().find(|r| *r.name == *route).is_some_and(|r| r.action.upstreams().any(fits)),
+            None => self.route(route).is_some_and(|route| route.action.upstreams().any(fits)),
         }
+    }
+
+    fn route_upstream(&self, route: &str) -> Option<Arc<str>> {
+        self.route(route)?.action.upstream().map(|upstream| upstream.name.clone())
+    }
+
+    fn retry(&self, upstream: Option<&str>, route: &str) -> Option<Retrying> {
+        let route = self.route(route)?;
+        let upstream = upstream.map_or_else(|| route.action.upstream(), |name| self.upstreams.get(name));
+        let retry = match upstream {
+            Some(upstream) => upstream.cluster.retry(&route.sending),
+            None => route.sending.retry.as_ref(),
+        };
+        retry.map(Retrying::from)
     }
 }

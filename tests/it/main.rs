@@ -9,6 +9,7 @@ mod admin;
 mod attack;
 mod balance;
 mod bodies;
+mod choices;
 mod cli;
 mod drain;
 mod edge;

@@ -72,6 +72,7 @@ mod reply;
 mod report;
 mod request;
 mod response;
+mod routing;
 
 pub mod clock;
 pub mod key_value;
@@ -97,6 +98,7 @@ pub use reply::Reply;
 pub use report::Report;
 pub use request::Request;
 pub use response::Response;
+pub use routing::RetryPolicy;
 
 #[doc(hidden)]
 pub use {serde, serde_json};

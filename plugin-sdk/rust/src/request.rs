@@ -2,8 +2,8 @@
 
 mod pairs;
 
-use crate::host::{request, response, routing};
-use crate::{Attributes, Connection, Field, HeaderError, MessageError, RoutingError};
+use crate::host::{request, response};
+use crate::{Attributes, Connection, Field, HeaderError, MessageError};
 
 /// The request in hand. It can be changed until it is sent: in `request_headers`, and in `request_body` when the
 /// plugin buffers the body.
@@ -149,17 +149,6 @@ impl Request {
         request::remove_header("cookie")?;
         let kept = headers.iter().map(|header| pairs::without_cookie(header, name));
         kept.filter(|header| !header.is_empty()).try_for_each(|header| request::add_header("cookie", &header))
-    }
-
-    /// Sends the request to this upstream in the place of the route's.
-    pub fn set_upstream(&self, name: &str) -> Result<(), RoutingError> {
-        routing::set_upstream(name)
-    }
-
-    /// Narrows the choice to the endpoints whose labels have these values.
-    pub fn set_subset(&self, labels: &[(String, String)]) -> Result<(), RoutingError> {
-        let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        routing::set_subset(&labels)
     }
 
     /// What plugins of the chain tell each other about this request.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request, response};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-use super::{Attributes, Phase};
+use super::{Attributes, Phase, Retrying, Routing};
 use crate::config::TrustedProxies;
 use crate::http::edge::Edge;
 use crate::http::hop::Peer;
@@ -80,7 +80,7 @@ pub struct State {
     pub body_end: bool,
     /// The trailers behind the body in hand, with its last chunk.
     pub trailers: Option<HeaderMap>,
-    /// How long the route gives the request, until the end of the response's headers.
+    /// How long the request has, until the end of the response's headers: what the route gives it, or a plugin chose.
     pub timeout: Duration,
     /// Whether the request can still be changed.
     pub request_open: bool,
@@ -300,17 +300,10 @@ pub trait Directory: Send + Sync {
     fn has_upstream(&self, name: &str) -> bool;
     /// Whether the upstream (the route's own where none is named) has endpoints with these labels.
     fn has_subset(&self, upstream: Option<&str>, route: &str, labels: &[(String, String)]) -> bool;
-}
-
-/// Where a plugin sends the request.
-#[derive(Debug, Default, Clone)]
-pub struct Routing {
-    /// The upstream, in the place of the route's.
-    pub upstream: Option<Box<str>>,
-    /// Labels that the endpoint must have.
-    pub subset: Vec<(String, String)>,
-    /// What is hashed, where the upstream chooses by a hash, in the place of what its configuration names.
-    pub hash_key: Option<Box<[u8]>>,
+    /// The upstream of a route; nothing where it has none, or several.
+    fn route_upstream(&self, route: &str) -> Option<Arc<str>>;
+    /// What is done with a failed try at the upstream (the route's own where none is named).
+    fn retry(&self, upstream: Option<&str>, route: &str) -> Option<Retrying>;
 }
 
 /// An answer by a plugin or by the proxy itself.

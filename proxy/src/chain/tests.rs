@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     BodyPolicy, Chain, Client, Directory, Exchange, Fault, FaultKind, Filter, Hand, Interest, Outcome, Overflow, Phase,
-    Phases, Pumped, Reply, State, Verdict,
+    Phases, Pumped, Reply, Retrying, State, Verdict,
 };
 use crate::config::OnError;
 use crate::http::Body;
@@ -39,6 +39,14 @@ impl Directory for Nothing {
 
     fn has_subset(&self, _: Option<&str>, _: &str, _: &[(String, String)]) -> bool {
         false
+    }
+
+    fn route_upstream(&self, _: &str) -> Option<Arc<str>> {
+        None
+    }
+
+    fn retry(&self, _: Option<&str>, _: &str) -> Option<Retrying> {
+        None
     }
 }
 

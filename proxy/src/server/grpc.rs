@@ -30,12 +30,18 @@ impl Flight {
             false => body,
         };
         self.call = Some(Box::new(call));
+        let timeout = self.timeout();
+        self.hand.lock().await.timeout = timeout;
         body
     }
 
     /// How long the response's head may take: the route's time, or the client's where that is less.
     pub(super) fn timeout(&self) -> Duration {
-        let timeout = self.route().timeout;
+        self.within_call(self.route().timeout)
+    }
+
+    /// This time, or the client's where that is less.
+    pub(super) fn within_call(&self, timeout: Duration) -> Duration {
         self.call.as_ref().and_then(|call| call.timeout).map_or(timeout, |call| call.min(timeout))
     }
 

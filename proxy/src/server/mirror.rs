@@ -82,6 +82,7 @@ impl Copy {
             ends: None,
             deadline: begun + self.timeout,
             sending: &sending,
+            retry: self.upstream.cluster.retry(&sending),
             events: Events { worker: self.worker, metrics: Some(metrics) },
         };
         match self.upstream.cluster.dispatch(call, request).await {

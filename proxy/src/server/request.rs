@@ -102,17 +102,20 @@ pub(super) async fn handle(
 
 impl Flight {
     async fn run(mut self, body: Body) -> Response<Body> {
-        let timeout = self.timeout();
-        let deadline = (self.started() + timeout).into();
+        let mut timeout = self.timeout();
+        let mut deadline = (self.started() + timeout).into();
         // Pinned here, as moving a future costs as much as its size.
         let answered = timeout_at(deadline, pin!(self.answer(body))).await;
         let answer = match answered {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(trouble)) => Answer::Reply(self.rescue(&trouble).await),
-            Err(_) => {
-                let reply = self.rescue(&Trouble::Timeout(timeout)).await;
-                Answer::Reply(self.fixed_fallback().unwrap_or(reply))
+            Ok(Ok(Some(answer))) => answer,
+            Ok(Ok(None)) => {
+                timeout = self.chosen_timeout().await;
+                deadline = (self.started() + timeout).into();
+                // Boxed, as few plugins choose a time.
+                Box::pin(self.answer_within(timeout)).await
             }
+            Ok(Err(trouble)) => Answer::Reply(self.rescue(&trouble).await),
+            Err(_) => self.late(timeout).await,
         };
         let responded = if self.route().chain.takes_bodies() {
             // Boxed, as the body phases below are: a step may wait for the body.
@@ -144,8 +147,9 @@ impl Flight {
         Response::from_parts(parts, Body::layered(Ending::new(body, self)))
     }
 
-    /// The request phases, and the upstream.
-    async fn answer(&mut self, body: Body) -> Result<Answer, Trouble> {
+    /// The request phases, and the upstream; nothing where the upstream shall answer within another time, which a plugin
+    /// chose. Then the body is in the exchange.
+    async fn answer(&mut self, body: Body) -> Result<Option<Answer>, Trouble> {
         let chain = self.chain();
         let mut body = self.meter(body).await?;
         {
@@ -157,7 +161,7 @@ impl Flight {
             }
             match (chain.request_headers(&mut exchange).await, exchange.broken.take()) {
                 (_, Some(error)) => return Err(Trouble::Body(error)),
-                (Verdict::Reply(reply), None) => return Ok(Answer::Reply(reply)),
+                (Verdict::Reply(reply), None) => return Ok(Some(Answer::Reply(reply))),
                 (Verdict::Continue, None) if chain.takes_bodies() => body = std::mem::take(&mut exchange.message),
                 (Verdict::Continue, None) => {}
             }
@@ -166,19 +170,29 @@ impl Flight {
         if self.route().treatment.is_some()
             && let Some(reply) = Box::pin(self.treat()).await?
         {
-            return Ok(Answer::Reply(reply));
+            return Ok(Some(Answer::Reply(reply)));
         }
         if let Some(reply) = self.route().action.reply() {
-            return Ok(Answer::Reply(reply));
+            return Ok(Some(Answer::Reply(reply)));
         }
         let body = if chain.touches_body(Phase::RequestBody) && self.wish.is_none() {
             match Box::pin(chain.pump(Phase::RequestBody, &mut self.hand, body)).await.map_err(Trouble::Body)? {
                 Pumped::Body(body) => body,
-                Pumped::Reply(reply) => return Ok(Answer::Reply(reply)),
+                Pumped::Reply(reply) => return Ok(Some(Answer::Reply(reply))),
             }
         } else {
             body
         };
+        let timeout = self.timeout();
+        if self.chosen_timeout().await != timeout {
+            self.hand.lock().await.message = body;
+            return Ok(None);
+        }
+        self.forward(body).await.map(Some)
+    }
+
+    /// Lets the upstream answer, or what the route has in its place.
+    pub(super) async fn forward(&mut self, body: Body) -> Result<Answer, Trouble> {
         match self.route().treatment.as_ref().is_some_and(|treatment| treatment.fallback.is_some()) {
             false => self.send(body).await,
             true => Box::pin(self.send_or_fall_back(body)).await,
@@ -223,15 +237,19 @@ impl Flight {
                 mirror(copied, self.worker.index, self.pin.routes[self.route].timeout, &mut request);
             }
         }
-        let address = exchange.client.address;
+        let (address, timeout) = (exchange.client.address, exchange.timeout);
         drop(exchange);
         self.ask(&upstream, &mut request)?;
+        let sending = &self.route().sending;
+        let configured = upstream.cluster.retry(sending);
+        let chosen = routing.retry.map(|chosen| Box::new(chosen.map(|retrying| retrying.over(configured))));
         let call = upstream::Call {
             worker: self.worker.index,
             hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
             ends: Some(Ends { client: address, local: None }),
-            deadline: self.started() + self.timeout(),
-            sending: &self.route().sending,
+            deadline: self.started() + self.within_call(timeout),
+            sending,
+            retry: chosen.as_deref().map_or(configured, Option::as_ref),
             events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
         };
         let begun = Instant::now();

@@ -46,6 +46,11 @@ impl Action {
         }
     }
 
+    /// The upstream that all requests go to, where it is one.
+    pub fn upstream(&self) -> Option<&Upstream> {
+        if let Self::Upstream(upstream) = self { Some(upstream) } else { None }
+    }
+
     /// The upstreams that requests may go to.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         let (one, several) = match self {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::Snapshot;
-use crate::chain::Directory;
+use crate::chain::{Directory, Retrying};
 
 /// The snapshot that serves now. Publishing is one atomic pointer.
 pub struct Live {
@@ -39,6 +39,14 @@ impl Directory for Pinned {
 
     fn has_subset(&self, upstream: Option<&str>, route: &str, labels: &[(String, String)]) -> bool {
         self.snapshot.has_subset(upstream, route, labels)
+    }
+
+    fn route_upstream(&self, route: &str) -> Option<Arc<str>> {
+        self.snapshot.route_upstream(route)
+    }
+
+    fn retry(&self, upstream: Option<&str>, route: &str) -> Option<Retrying> {
+        self.snapshot.retry(upstream, route)
     }
 }
 

@@ -71,6 +71,7 @@ impl Outbound for Outgoing {
                 // Whoever asked has a timeout of its own.
                 deadline: Instant::now() + A_DAY,
                 sending: &sending,
+                retry: upstream.cluster.retry(&sending),
                 events: Events { worker, metrics: Some(&upstream.metrics) },
             };
             let sent = upstream.cluster.dispatch(call, Box::new(request)).await;

@@ -60,8 +60,10 @@ pub struct Call<'a> {
     pub ends: Option<Ends>,
     /// When whoever waits gives it up.
     pub deadline: Instant,
-    /// What its route says of how it is sent.
+    /// What its route says of how it is sent, but for `retry`.
     pub sending: &'a config::RouteSending,
+    /// What follows on a failed try: [`Cluster::retry`], or what was chosen in its place.
+    pub retry: Option<&'a config::Retry>,
     /// Where events are counted.
     pub events: Events<'a>,
 }
@@ -126,6 +128,11 @@ impl Cluster {
         }
     }
 
+    /// What the configuration wants done with a failed try of a route's request: what the route says, or the upstream.
+    pub fn retry<'a>(&'a self, route: &'a config::RouteSending) -> Option<&'a config::Retry> {
+        route.retry.as_ref().or(self.common.sending.retry.as_ref())
+    }
+
     /// What there is to know of the endpoints, in the order of the configuration; nothing for the demo server.
     pub fn status(&self) -> Status {
         match &self.fleet {
@@ -178,10 +185,7 @@ impl Cluster {
             None => (call.hint, None),
         };
         let pick = Pick::new(members.lane(call.worker), hint);
-        let policy = Policy {
-            retry: call.sending.retry.as_ref().or(self.common.sending.retry.as_ref()),
-            hedge: call.sending.hedge.or(self.common.sending.hedge),
-        };
+        let policy = Policy { retry: call.retry, hedge: call.sending.hedge.or(self.common.sending.hedge) };
         let sent = if policy.is_plain() {
             send_to_one(pick, request, &terms).await
         } else {
@@ -235,7 +239,8 @@ impl Cluster {
             config::RouteSending { retry: None, hedge: None, importance: config::Importance::Normal };
         let deadline = Instant::now() + std::time::Duration::from_secs(60);
         let events = Events { worker, metrics: None };
-        self.dispatch(Call { worker, hint, ends: None, deadline, sending: &PLAIN, events }, request).await
+        let retry = self.retry(&PLAIN);
+        self.dispatch(Call { worker, hint, ends: None, deadline, sending: &PLAIN, retry, events }, request).await
     }
 
     /// What its breaker does, where it has one, and how often it has opened.

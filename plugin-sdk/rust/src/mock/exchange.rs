@@ -1,9 +1,11 @@
 //! One request through one plugin, from the first phase to the last.
 
+use std::time::Duration;
+
 use super::message::{Request, Response};
 use super::state::{State, with};
 use crate::bindings::gofe::plugin::types::{BodyPolicy, Interest};
-use crate::{Field, Overflow, Phases, Plugin, guest};
+use crate::{Field, Overflow, Phases, Plugin, RetryPolicy, guest};
 
 /// A configured plugin.
 #[derive(Debug)]
@@ -254,6 +256,24 @@ impl Sent {
     #[must_use]
     pub fn upstream(&self) -> Option<&str> {
         self.upstream.as_deref()
+    }
+
+    /// The key to hash that the plugin chose.
+    #[must_use]
+    pub fn hash_key(&self) -> Option<&str> {
+        self.request.hash_key.as_deref()
+    }
+
+    /// How long the response's headers may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.request.timeout
+    }
+
+    /// What is done with a failed try.
+    #[must_use]
+    pub fn retry(&self) -> Option<RetryPolicy> {
+        self.request.retry
     }
 
     /// The labels of the subset that the plugin chose.

@@ -1,7 +1,9 @@
 //! Requests and responses of the mock.
 
+use std::time::Duration;
+
 use super::Tls;
-use crate::{Field, Summary};
+use crate::{Field, RetryPolicy, Summary};
 
 /// A request that a client sends, and what the proxy knows of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +22,10 @@ pub struct Request {
     pub(super) attributes: Vec<Field>,
     pub(super) prepared: Vec<Field>,
     pub(super) summary: Summary,
+    pub(super) upstream: Option<String>,
+    pub(super) hash_key: Option<String>,
+    pub(super) timeout: Duration,
+    pub(super) retry: Option<RetryPolicy>,
 }
 
 impl Request {
@@ -41,7 +47,18 @@ impl Request {
             attributes: Vec::new(),
             prepared: Vec::new(),
             summary: Summary::default(),
+            upstream: None,
+            hash_key: None,
+            timeout: Duration::from_secs(60),
+            retry: None,
         }
+    }
+
+    /// How the route sends the request, until the plugin chooses: to which upstream, in which time, and what is done
+    /// with a failed try. Without this: to none that has a name, 60 seconds, and nothing.
+    #[must_use]
+    pub fn routed(self, upstream: &str, timeout: Duration, retry: Option<RetryPolicy>) -> Self {
+        Self { upstream: Some(upstream.to_owned()), timeout, retry, ..self }
     }
 
     /// A GET request.

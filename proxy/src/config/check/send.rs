@@ -115,32 +115,39 @@ impl Check<'_> {
     }
 
     fn retry(&mut self, at: &str, raw: &RawRetry) -> Retry {
+        let default = Retry::default();
         let on = child(at, "on");
         if raw.on.is_empty() && self.source.value().pointer(&on).is_some_and(serde_json::Value::is_array) {
             self.error(&on, "the list is empty: leave `on` out for tries without a response");
         }
         let mut conditions: Vec<Condition> = raw.on.iter().flatten().map(|condition| condition.0).collect();
         if conditions.is_empty() {
-            use Condition::{ConnectFailure, RefusedStream, Reset, Timeout};
-            conditions = vec![ConnectFailure, RefusedStream, Reset, Timeout];
+            conditions = default.on;
         }
         let backoff = child(at, "backoff");
         let (at_base, at_max) = (child(&backoff, "base"), child(&backoff, "max"));
         let minute = Time(Duration::from_secs(60));
         let zero = Time(Duration::ZERO);
-        let base = self.time(&at_base, raw.backoff.base.as_ref(), Duration::from_millis(25), zero, minute);
+        let base = self.time(&at_base, raw.backoff.base.as_ref(), default.backoff_base, zero, minute);
         let max = self.time(&at_max, raw.backoff.max.as_ref(), base * 10, zero, Time(10 * minute.0));
         if max < base {
             self.error(&at_max, "the longest pause is shorter than the first: `max` goes from `base` on");
         }
         Retry {
-            attempts: self.count(&child(at, "attempts"), raw.attempts, 2, 1, 10) as u32,
+            attempts: self.count(&child(at, "attempts"), raw.attempts, default.attempts.into(), 1, 10) as u32,
             per_try_timeout: self.optional_time(&child(at, "per-try-timeout"), raw.per_try_timeout.as_ref()),
             on: conditions,
             backoff_base: base,
             backoff_max: max,
-            retry_after: self.time(&child(at, "retry-after"), raw.retry_after.as_ref(), SECOND, zero, HOUR),
-            body_size: self.size(&child(at, "body-size"), raw.body_size.as_ref(), 64 << 10, 0, 1 << 30) as usize,
+            retry_after: self.time(
+                &child(at, "retry-after"),
+                raw.retry_after.as_ref(),
+                default.retry_after,
+                zero,
+                HOUR,
+            ),
+            body_size: self.size(&child(at, "body-size"), raw.body_size.as_ref(), default.body_size as u64, 0, 1 << 30)
+                as usize,
             non_idempotent: raw.non_idempotent,
         }
     }

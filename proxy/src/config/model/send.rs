@@ -109,6 +109,22 @@ pub struct Retry {
     pub non_idempotent: bool,
 }
 
+impl Default for Retry {
+    fn default() -> Self {
+        let base = Duration::from_millis(25);
+        Self {
+            attempts: 2,
+            per_try_timeout: None,
+            on: vec![Condition::ConnectFailure, Condition::RefusedStream, Condition::Reset, Condition::Timeout],
+            backoff_base: base,
+            backoff_max: base * 10,
+            retry_after: Duration::from_secs(1),
+            body_size: 64 << 10,
+            non_idempotent: false,
+        }
+    }
+}
+
 /// A kind of failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {

@@ -20,7 +20,7 @@ mod reply;
 mod report;
 mod request;
 mod response;
-mod routing;
+pub(super) mod routing;
 mod secrets;
 
 use super::abi::{Cx, Interface, Items, Octets, Stored, Text, stored_enum, stored_record};

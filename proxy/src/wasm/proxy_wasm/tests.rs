@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::ProxyWasmFilter;
 use crate::chain::{
     Client, Directory, Exchange, Filter, Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse, Outcome,
-    Phase, State,
+    Phase, Retrying, State,
 };
 use crate::config::{Allow, InstanceMode, OnError, Output, PluginLimits, Vm};
 use crate::http::Body;
@@ -56,6 +56,14 @@ impl Directory for Empty {
 
     fn has_subset(&self, _: Option<&str>, _: &str, _: &[(String, String)]) -> bool {
         false
+    }
+
+    fn route_upstream(&self, _: &str) -> Option<Arc<str>> {
+        None
+    }
+
+    fn retry(&self, _: Option<&str>, _: &str) -> Option<Retrying> {
+        None
     }
 }
 

@@ -1,5 +1,8 @@
 //! Calls the host interface that the request's header `x-probe` asks for, and answers with the result as text. The
-//! header is a command and its arguments, split at spaces. A request without it goes on to the upstream.
+//! header is a command and its arguments, split at spaces. A request without it goes on to the upstream, and so does one
+//! whose command makes choices of `routing`.
+
+mod routing;
 
 use std::time::Duration;
 
@@ -82,6 +85,11 @@ impl Plugin for Probe {
         }
         let Some(command) = request.header_str("x-probe") else { return Ok(Flow::Continue) };
         let command: Vec<&str> = command.split(' ').collect();
+        if let ["routing", choices @ ..] = &command[..] {
+            return Ok(
+                routing::choose(request, choices).map_or(Flow::Continue, |said| Reply::new(200).text(&said).into())
+            );
+        }
         Ok(Reply::new(200).text(&run(&command)).into())
     }
 

@@ -351,7 +351,13 @@ pub(crate) mod attributes {
 
 pub(crate) mod routing {
     use super::*;
-    use crate::RoutingError;
+    use std::time::Duration;
+
+    use crate::bindings::gofe::plugin::routing::RetryPolicy;
+    use crate::clock::nanoseconds;
+    use crate::{RoutingError, mock};
+
+    const A_DAY: u64 = 24 * 60 * 60 * 1_000_000_000;
 
     pub(crate) fn set_upstream(name: &str) -> Result<(), RoutingError> {
         with(|state| match (state.upstreams.contains_key(name), state.request_open) {
@@ -383,5 +389,43 @@ pub(crate) mod routing {
 
     pub(crate) fn has_upstream(name: &str) -> bool {
         with(|state| state.upstreams.contains_key(name))
+    }
+
+    pub(crate) fn upstream() -> Option<String> {
+        with(|state| state.upstream.clone().or_else(|| state.request.as_ref()?.upstream.clone()))
+    }
+
+    pub(crate) fn set_hash_key(key: &str) -> Result<(), RoutingError> {
+        open(|request| request.hash_key = Some(key.to_owned())).ok_or(RoutingError::TooLate)
+    }
+
+    pub(crate) fn timeout() -> u64 {
+        with(|state| state.request.as_ref().map_or(0, |request| nanoseconds(request.timeout)))
+    }
+
+    pub(crate) fn set_timeout(timeout: u64) -> Result<(), MessageError> {
+        if !(1..=A_DAY).contains(&timeout) {
+            return Err(MessageError::Invalid);
+        }
+        open(|request| request.timeout = Duration::from_nanos(timeout)).ok_or(MessageError::TooLate)
+    }
+
+    pub(crate) fn retry() -> Option<RetryPolicy> {
+        with(|state| state.request.as_ref()?.retry.map(crate::RetryPolicy::into))
+    }
+
+    pub(crate) fn set_retry(policy: Option<RetryPolicy>) -> Result<(), MessageError> {
+        let valid = |policy: &RetryPolicy| {
+            (1..=10).contains(&policy.attempts) && policy.per_try_timeout.is_none_or(|time| (1..=A_DAY).contains(&time))
+        };
+        if !policy.as_ref().is_none_or(valid) {
+            return Err(MessageError::Invalid);
+        }
+        open(|request| request.retry = policy.map(crate::RetryPolicy::from)).ok_or(MessageError::TooLate)
+    }
+
+    /// Changes how the request is sent, while it can be changed.
+    fn open(change: impl FnOnce(&mut mock::Request)) -> Option<()> {
+        with(|state| state.request.as_mut().filter(|_| state.request_open).map(change))
     }
 }

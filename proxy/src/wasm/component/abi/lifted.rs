@@ -7,6 +7,7 @@ use wasmtime::component::{ComponentNamedList, ComponentType, Lift, WasmList, Was
 use super::super::super::memory;
 use super::super::host::LogLevel;
 use super::super::host::outbound::OutgoingRequest;
+use super::super::host::routing::RetryPolicy;
 use super::Cx;
 use super::flat::Flat;
 
@@ -216,11 +217,16 @@ impl<T: Item> Item for Option<T> {
     const ALIGN: usize = T::ALIGN;
 
     fn load(bytes: &[u8]) -> wasmtime::Result<Self> {
-        match bytes[0] {
-            0 => Ok(None),
-            1 => T::load(&bytes[T::ALIGN..]).map(Some),
-            other => wasmtime::bail!("{other} is no case of an option"),
-        }
+        is_some(bytes[0].into())?.then(|| T::load(&bytes[T::ALIGN..])).transpose()
+    }
+}
+
+/// Which case of an option this number is.
+fn is_some(case: u64) -> wasmtime::Result<bool> {
+    match case {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => wasmtime::bail!("{other} is no case of an option"),
     }
 }
 
@@ -280,6 +286,28 @@ impl Argument for OutgoingRequest {
     }
 }
 
+impl Value for Option<RetryPolicy> {
+    type Component = Self;
+
+    fn component(lifted: Self) -> Self {
+        lifted
+    }
+}
+
+impl Argument for Option<RetryPolicy> {
+    fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, cx: &Cx<'_>) -> wasmtime::Result<Self> {
+        // All slots are there, whatever the cases say.
+        let (given, attempts) = (is_some(next(slots)?)?, u32::take(slots, cx)?);
+        let (limited, per_try_timeout) = (is_some(next(slots)?)?, u64::take(slots, cx)?);
+        let policy = RetryPolicy {
+            attempts,
+            per_try_timeout: limited.then_some(per_try_timeout),
+            non_idempotent: next(slots)? != 0,
+        };
+        Ok(given.then_some(policy))
+    }
+}
+
 impl Params for () {
     type Component = ();
     type Flat = ();
@@ -298,23 +326,25 @@ macro_rules! params {
             type Flat = ($($slot,)+);
 
             fn component(($($name,)+): Self::Component) -> Self {
-                ($(<$type>::component($name),)+)
+                ($(<$type as Value>::component($name),)+)
             }
 
             fn read(slots: &[u64], cx: &Cx<'_>) -> wasmtime::Result<Self> {
                 let slots = &mut slots.iter();
-                Ok(($(<$type>::take(slots, cx)?,)+))
+                Ok(($(<$type as Argument>::take(slots, cx)?,)+))
             }
         }
     )+};
 }
 
-// The parameters that the contract's functions have, and the slots that they take: a list or a string two, else one.
+// The parameters that the contract's functions have, and the slots that they take: a list, a string or an option
+// two and more, else one.
 params! {
     (text: Text) => (u32, u32);
     (bytes: Octets) => (u32, u32);
     (number: u16) => (u32);
     (number: u32) => (u32);
+    (number: u64) => (u64);
     (level: LogLevel) => (u32);
     (level: LogLevel, message: Text) => (u32, u32, u32);
     (offset: u64, length: u64) => (u64, u64);
@@ -328,5 +358,6 @@ params! {
     (fields: Items<(Text, Octets)>) => (u32, u32);
     (changes: Items<(Text, Option<Octets>)>) => (u32, u32);
     (request: OutgoingRequest) => (u32, u32, u32, u32, u32, u32, u32, u32, u64);
+    (policy: Option<RetryPolicy>) => (u32, u32, u32, u64, u32);
     (status: u16, fields: Items<(Text, Octets)>, body: Octets) => (u32, u32, u32, u32, u32);
 }

@@ -131,7 +131,7 @@ macro_rules! numbers {
     )+};
 }
 
-numbers!(u16, u64);
+numbers!(u16, u32, u64);
 
 macro_rules! texts {
     ($($type:ty),+) => {$(
