@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+// The policy in the contract's terms.
+use crate::bindings::gofe::plugin::routing::RetryPolicy as Bound;
 use crate::clock::nanoseconds;
 use crate::host::routing;
-use crate::{MessageError, Request, RoutingError, bindings};
+use crate::{MessageError, Request, RoutingError};
 
 /// What is done with a failed try. Which tries have failed, the pauses between tries and how much of a body is kept are the
 /// operator's choice, in `retry` of the configuration.
@@ -68,9 +70,6 @@ impl Request {
         routing::set_retry(policy.map(RetryPolicy::into))
     }
 }
-
-/// The policy in the contract's terms.
-type Bound = bindings::gofe::plugin::routing::RetryPolicy;
 
 impl From<Bound> for RetryPolicy {
     fn from(policy: Bound) -> Self {

@@ -33,8 +33,23 @@ impl Stream {
     }
 
     fn run(&mut self) -> Action {
-        let target = self.header("x-target");
-        match self.test.clone().as_str() {
+        let test = self.test.clone();
+        match test.as_str() {
+            "configuration" | "local" | "headers" | "edit" | "replace-all" | "property" | "set-property" => {
+                self.message(&test)
+            }
+            "shared" | "get-shared" | "enqueue" | "metrics" | "log" | "time" | "foreign" | "upstream" => {
+                self.services(&test)
+            }
+            "call" | "call-resume" | "grpc" | "grpc-stream" | "grpc-cancel" => self.calls(&test),
+            "close" | "trap" | "loop" | "pause" => self.ends(&test),
+            _ => Action::Continue,
+        }
+    }
+
+    /// What it does with the message.
+    fn message(&mut self, test: &str) -> Action {
+        match test {
             "configuration" => self.say(&format!("{}|{}", self.vm, self.plugin)),
             "local" => {
                 self.send_http_response(418, vec![("x-a", "1"), ("x-a", "2")], Some(b"short and stout"));
@@ -65,6 +80,14 @@ impl Stream {
                 self.set_property(vec!["my", "own"], Some(b"value"));
                 self.say(&String::from_utf8(self.get_property(vec!["my", "own"]).unwrap()).unwrap())
             }
+            _ => Action::Continue,
+        }
+    }
+
+    /// What it asks of the host.
+    fn services(&mut self, test: &str) -> Action {
+        let target = self.header("x-target");
+        match test {
             "shared" => self.shared(),
             "get-shared" => {
                 let key = self.header("x-key");
@@ -102,6 +125,14 @@ impl Stream {
                 hostcalls::call_foreign_function("gofe.set_upstream", Some(target.as_bytes())).unwrap();
                 Action::Continue
             }
+            _ => Action::Continue,
+        }
+    }
+
+    /// What it sends itself.
+    fn calls(&mut self, test: &str) -> Action {
+        let target = self.header("x-target");
+        match test {
             "call" | "call-resume" => self.call(&target),
             "grpc" => {
                 let sent = self.dispatch_grpc_call(
@@ -128,6 +159,13 @@ impl Stream {
                 self.cancel_grpc_stream(stream);
                 self.say("cancelled")
             }
+            _ => Action::Continue,
+        }
+    }
+
+    /// How it ends.
+    fn ends(&mut self, test: &str) -> Action {
+        match test {
             "close" => {
                 self.reset_http_request();
                 Action::Pause
