@@ -20,7 +20,7 @@ use super::guest::Guest;
 pub(super) use flat::FlatResult;
 use flat::{Flat, Waiting};
 use lifted::Params;
-pub(super) use lifted::{Items, Octets, Text, number_of, word};
+pub(super) use lifted::{Octets, Text, number_of, word};
 use stored::store;
 pub(super) use stored::{Stored, Writer, stored_enum, stored_record};
 

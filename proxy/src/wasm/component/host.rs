@@ -23,7 +23,7 @@ mod response;
 pub(super) mod routing;
 mod secrets;
 
-use super::abi::{Cx, Interface, Items, Octets, Stored, Text, stored_enum, stored_record};
+use super::abi::{Cx, Interface, Octets, Stored, Text, stored_enum, stored_record};
 use super::guest::Guest;
 pub(super) use fields::Names;
 pub(super) use log::LogLevel;

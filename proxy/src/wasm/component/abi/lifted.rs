@@ -30,9 +30,6 @@ pub(in super::super) struct Span {
     length: u32,
 }
 
-/// A list that was read.
-pub(in super::super) type Items<T> = Vec<T>;
-
 impl Span {
     fn new(at: u64, length: u64) -> Self {
         // The slots of a list's parameters are 32 bits wide.
@@ -185,7 +182,7 @@ numbers! {
     f64: slot => Self::from_bits(slot);
 }
 
-impl<T: Item> Value for Items<T> {
+impl<T: Item> Value for Vec<T> {
     type Component = Vec<T::Component>;
 
     fn component(lifted: Self::Component) -> Self {
@@ -193,7 +190,7 @@ impl<T: Item> Value for Items<T> {
     }
 }
 
-impl<T: Item> Argument for Items<T> {
+impl<T: Item> Argument for Vec<T> {
     fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, cx: &Cx<'_>) -> wasmtime::Result<Self> {
         let (at, length) = (next(slots)? as u32, next(slots)? as u32);
         let size = length.checked_mul(T::SIZE as u32);
@@ -273,7 +270,7 @@ impl Value for OutgoingRequest {
 impl Argument for OutgoingRequest {
     fn take<'a>(slots: &mut impl Iterator<Item = &'a u64>, cx: &Cx<'_>) -> wasmtime::Result<Self> {
         let (method, uri) = (Text::take(slots, cx)?, Text::take(slots, cx)?);
-        let headers = Items::<(Text, Octets)>::take(slots, cx)?;
+        let headers = Vec::<(Text, Octets)>::take(slots, cx)?;
         let (body, timeout) = (Octets::take(slots, cx)?, u64::take(slots, cx)?);
         let owned = |(name, value): &(Text, Octets)| Ok((name.read(cx)?.into_owned(), value.read(cx)?.to_vec()));
         Ok(Self {
@@ -352,12 +349,12 @@ params! {
     (key: Text, value: Octets, ttl: u64) => (u32, u32, u32, u32, u64);
     (key: Text, delta: i64, ttl: u64) => (u32, u32, i64, u64);
     (key: Text, tokens: u64, rate: u64, period: u64, burst: u64) => (u32, u32, u64, u64, u64, u64);
-    (name: Text, labels: Items<(Text, Text)>, delta: u64) => (u32, u32, u32, u32, u64);
-    (name: Text, labels: Items<(Text, Text)>, value: f64) => (u32, u32, u32, u32, f64);
-    (labels: Items<(Text, Text)>) => (u32, u32);
-    (fields: Items<(Text, Octets)>) => (u32, u32);
-    (changes: Items<(Text, Option<Octets>)>) => (u32, u32);
+    (name: Text, labels: Vec<(Text, Text)>, delta: u64) => (u32, u32, u32, u32, u64);
+    (name: Text, labels: Vec<(Text, Text)>, value: f64) => (u32, u32, u32, u32, f64);
+    (labels: Vec<(Text, Text)>) => (u32, u32);
+    (fields: Vec<(Text, Octets)>) => (u32, u32);
+    (changes: Vec<(Text, Option<Octets>)>) => (u32, u32);
     (request: OutgoingRequest) => (u32, u32, u32, u32, u32, u32, u32, u32, u64);
     (policy: Option<RetryPolicy>) => (u32, u32, u32, u64, u32);
-    (status: u16, fields: Items<(Text, Octets)>, body: Octets) => (u32, u32, u32, u32, u32);
+    (status: u16, fields: Vec<(Text, Octets)>, body: Octets) => (u32, u32, u32, u32, u32);
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-use super::{Cx, Guest, Interface, Items, Octets, Text, stored_enum};
+use super::{Cx, Guest, Interface, Octets, Text, stored_enum};
 
 /// `types.header-error`.
 #[derive(ComponentType, Lift, Lower, Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +178,7 @@ pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Resul
             Ok(())
         }))
     })?;
-    interface.func("set-headers", move |mut cx: Cx<'_>, (list,): (Items<(Text, Option<Octets>)>,)| -> Edited {
+    interface.func("set-headers", move |mut cx: Cx<'_>, (list,): (Vec<(Text, Option<Octets>)>,)| -> Edited {
         let changes = changes(&mut cx, list.iter().map(|(name, bytes)| (name, bytes.as_ref())))?;
         Ok(changes.and_then(|changes| {
             let fields = cx.data_mut().fields_mut(side)?;
@@ -190,7 +190,7 @@ pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Resul
 
 /// Links what the response has besides: fields that it shall have when it begins.
 pub(super) fn link_preparing(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    interface.func("prepare-headers", |mut cx: Cx<'_>, (list,): (Items<(Text, Octets)>,)| {
+    interface.func("prepare-headers", |mut cx: Cx<'_>, (list,): (Vec<(Text, Octets)>,)| {
         let fields = changes(&mut cx, list.iter().map(|(name, bytes)| (name, Some(bytes))))?;
         Ok(fields.and_then(|fields| prepare(cx.data_mut(), fields)))
     })

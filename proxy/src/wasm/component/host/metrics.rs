@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lower};
 
-use super::{Cx, Interface, Items, Text, stored_enum};
+use super::{Cx, Interface, Text, stored_enum};
 use crate::telemetry::{Custom, CustomError};
 
 #[derive(ComponentType, Lower, Clone, Copy)]
@@ -19,7 +19,7 @@ enum MetricError {
 
 stored_enum!(MetricError);
 
-type Labels = Items<(Text, Text)>;
+type Labels = Vec<(Text, Text)>;
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func("add", |cx: Cx<'_>, (name, labels, delta): (Text, Labels, u64)| {

@@ -5,11 +5,11 @@ use http::{HeaderMap, StatusCode};
 
 use super::fields::{self, HeaderError};
 use super::response::final_status;
-use super::{Cx, Guest, Interface, Items, Octets, Text};
+use super::{Cx, Guest, Interface, Octets, Text};
 use crate::chain::{Phase, Reply};
 use crate::http::Body;
 
-type Fields = Items<(Text, Octets)>;
+type Fields = Vec<(Text, Octets)>;
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func("send", |mut cx: Cx<'_>, (status, list, body): (u16, Fields, Octets)| {

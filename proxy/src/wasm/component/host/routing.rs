@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::fields::MessageError;
-use super::{Cx, Guest, Interface, Items, Text, stored_enum, stored_record};
+use super::{Cx, Guest, Interface, Text, stored_enum, stored_record};
 use crate::chain::{Retrying, State};
 
 /// The longest time that a plugin may choose.
@@ -58,7 +58,7 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
         let name = name.read(&cx)?.into_owned();
         Ok(set_upstream(cx.data_mut(), name))
     })?;
-    interface.func("set-subset", |mut cx: Cx<'_>, (labels,): (Items<(Text, Text)>,)| {
+    interface.func("set-subset", |mut cx: Cx<'_>, (labels,): (Vec<(Text, Text)>,)| {
         let own = |text: &Text| text.read(&cx).map(Cow::into_owned);
         let labels = labels.iter().map(|(name, value)| Ok((own(name)?, own(value)?)));
         let labels = labels.collect::<wasmtime::Result<_>>()?;
