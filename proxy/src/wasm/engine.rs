@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
+use rayon::ThreadPool;
 use tracing::warn;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::compilers::compilers;
 use super::functions::Functions;
 
 /// The time between two epoch ticks: how long a guest runs before it lets others on its worker run.
@@ -24,7 +26,7 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 4;
 /// The engine cannot be made on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("the WebAssembly engine does not start: {0}")]
-pub struct EngineError(wasmtime::Error);
+pub struct EngineError(String);
 
 /// The engine for gofe's own world, proxy-wasm and http-wasm. Cheap to clone.
 ///
@@ -35,6 +37,7 @@ pub struct Engine {
     inner: wasmtime::Engine,
     clock: Arc<Clock>,
     functions: Arc<Functions>,
+    compilers: Arc<ThreadPool>,
 }
 
 impl Engine {
@@ -44,9 +47,10 @@ impl Engine {
     /// When the address space for the instance pool cannot be reserved, or the machine's processor has no compiler.
     pub fn new() -> Result<Self, EngineError> {
         let functions = Arc::new(Functions::default());
-        let inner = reserve(&functions).map_err(EngineError)?;
+        let inner = reserve(&functions).map_err(|error| EngineError(error.to_string()))?;
+        let compilers = compilers().map_err(|error| EngineError(error.to_string()))?;
         let clock = Clock::start(inner.clone());
-        Ok(Self { inner, clock, functions })
+        Ok(Self { inner, clock, functions, compilers: Arc::new(compilers) })
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -55,6 +59,11 @@ impl Engine {
 
     pub(super) fn clock(&self) -> &Arc<Clock> {
         &self.clock
+    }
+
+    /// Runs what compiles, on threads that give way to the workers.
+    pub(super) fn compile<T: Send>(&self, compile: impl FnOnce() -> T + Send) -> T {
+        self.compilers.install(compile)
     }
 
     pub(super) fn functions(&self) -> &Functions {
