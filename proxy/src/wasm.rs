@@ -18,6 +18,7 @@ mod proxy_wasm;
 mod recognise;
 mod store;
 mod wasi;
+mod wasi_http;
 
 pub use artifact::{Artifact, ArtifactError, Digest};
 pub use component::Plugin;
@@ -29,3 +30,4 @@ pub use load::LoadError;
 pub use pool::Pool;
 pub use proxy_wasm::ProxyWasmFilter;
 pub use recognise::{Abi, ProxyWasm, Shape, WasiHttp};
+pub use wasi_http::{EdgeFunction, Middleware};

@@ -31,3 +31,4 @@ mod tcp;
 mod tls;
 mod traffic;
 mod upgrades;
+mod wasi_http;

@@ -3,6 +3,7 @@
 mod acme;
 mod actions;
 mod balance;
+mod component;
 mod discovery;
 mod http3;
 mod listeners;
