@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 
 use super::slot::{Failure, Flight, Terms};
@@ -35,17 +35,17 @@ pub(super) async fn exchange(
         return Err(Failure { error: slot.closed(), unsent: Some(request) });
     };
     message::for_service(&mut request);
-    let head = request.method() == Method::HEAD;
     let answer = service.answer(terms.events.worker, *request);
     let answered = match slot.limits.response_timeout {
         None => Some(answer.await),
         Some(limit) => upload::within(limit, &terms.watch, answer).await,
     };
     let error = match answered {
-        // What it says of the body of an answer to HEAD is right, and there is none.
-        Some(Ok(response)) if head => return Ok(response.map(|_| Body::Empty)),
         Some(Ok(response)) => {
-            return Ok(response.map(|body| slot.timed(Body::layered(Download { body, flight: Some(flight) }))));
+            return Ok(response.map(|body| match body {
+                Body::Empty => Body::Empty,
+                body => slot.timed(Body::layered(Download { body, flight: Some(flight) })),
+            }));
         }
         Some(Err(fault)) => match terms.watch.fault() {
             Some(fault) => Error::RequestBody(fault),

@@ -48,16 +48,17 @@ fn an_instance_of_0_3_serves_requests_at_a_time() {
         let keys = format!("allow: {{ http: [\"{}\"] }}, reuse: {{ concurrency: {concurrency} }}", slow.address);
         let gofe = start_on_one_worker("wasi-service", &keys);
         let url = format!("http://{}/", slow.address);
-        let clients: Vec<Wire> = (0..4)
-            .map(|_| {
+        let clients: Vec<Wire> = (1..=4)
+            .map(|number| {
                 let mut wire = Wire::connect(gofe.address);
                 wire.send(format!("GET /together HTTP/1.1\r\nhost: test\r\nx-url: {url}\r\n\r\n"));
+                // While an instance does not wait, another is made.
+                while seen.load(Ordering::SeqCst) < number {
+                    std::thread::yield_now();
+                }
                 wire
             })
             .collect();
-        while seen.load(Ordering::SeqCst) < 4 {
-            std::thread::yield_now();
-        }
         gate.add_permits(4);
         for mut client in clients {
             client.until("200 at last");

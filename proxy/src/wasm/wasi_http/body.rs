@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -75,15 +77,30 @@ fn to_guest(error: &BodyError) -> Error {
 pub(super) struct Outbound {
     body: WasiBody,
     hold: Option<Hold>,
+    /// Bytes that are still to come, where the response says how many it has.
+    left: Option<u64>,
 }
 
 impl Outbound {
-    pub(super) fn over(body: WasiBody, hold: Hold) -> Body {
-        if http_body::Body::is_end_stream(&body) {
-            hold.complete();
-            return Body::Empty;
-        }
-        Body::layered(Self { body, hold: Some(hold) })
+    /// The body of a response; none where the answer to this method has none (RFC 9110, section 6.4.1).
+    pub(super) fn over(response: Response<WasiBody>, hold: Hold, method: &Method) -> Response<Body> {
+        let none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let left = response.headers().get(CONTENT_LENGTH);
+        let left = left.and_then(|length| length.to_str().ok()?.parse().ok());
+        response.map(|body| {
+            if none || *method == Method::HEAD || http_body::Body::is_end_stream(&body) {
+                hold.complete();
+                return Body::Empty;
+            }
+            Body::layered(Self { body, hold: Some(hold), left })
+        })
+    }
+
+    /// Whether nothing follows this. Who reads a body of a known length need not ask again.
+    fn ends(&mut self, frame: &Frame<Bytes>) -> bool {
+        let Some(data) = frame.data_ref() else { return true };
+        self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+        self.left == Some(0)
     }
 }
 
@@ -98,6 +115,11 @@ impl http_body::Body for Outbound {
                 if let Some(hold) = &this.hold {
                     hold.call().goes_on();
                 }
+                if this.ends(&frame)
+                    && let Some(hold) = this.hold.take()
+                {
+                    hold.complete();
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -105,12 +127,14 @@ impl http_body::Body for Outbound {
                 let reason = fault.map_or_else(|| error.to_string(), |fault| fault.message);
                 Poll::Ready(Some(Err(BodyError::Broken(reason))))
             }
-            Poll::Ready(None) => {
-                if let Some(hold) = this.hold.take() {
+            Poll::Ready(None) => Poll::Ready(this.hold.take().and_then(|hold| match hold.call().fault() {
+                // A body ends also because its instance does.
+                Some(fault) => Some(Err(BodyError::Broken(fault.message))),
+                None => {
                     hold.complete();
+                    None
                 }
-                Poll::Ready(None)
-            }
+            })),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -43,12 +43,13 @@ impl EdgeFunction {
 impl Service for EdgeFunction {
     fn answer(&self, worker: usize, request: Request<Body>) -> Answering {
         let (call, hold, ticket) = call::begin(None);
+        let method = request.method().clone();
         let request = request.map(|body| Inbound::over(body, call.clone()).0);
         let handling = self.0.handle(worker, call, ticket, request);
         let metrics = self.0.env.metrics.clone();
         Box::pin(async move {
             let answered = handling.await.inspect_err(|fault| metrics.fault(worker, fault.kind.name()));
-            answered.map(|response| response.map(|body| Outbound::over(body, hold)))
+            answered.map(|response| Outbound::over(response, hold, &method))
         })
     }
 }

@@ -42,7 +42,7 @@ impl HandlerState for Maker {
             store,
             proxy,
             view: Guest::http,
-            expiration: Expiry::new(life.clone(), reuse.idle, self.linked.used()),
+            expiration: Expiry::new(life.clone(), reuse.idle, reuse.alone, self.linked.used()),
             state: Work { env: self.linked.env.clone(), worker: self.worker, life, reuse, count: Mutex::new(count) },
         })
     }

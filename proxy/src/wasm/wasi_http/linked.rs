@@ -51,6 +51,8 @@ pub(super) struct Reuse {
     pub(super) concurrency: usize,
     /// How long one without requests is kept.
     pub(super) idle: std::time::Duration,
+    /// Requests are served to the end, one after the other: the component is of 0.2.
+    pub(super) alone: bool,
 }
 
 /// An instance that has no request yet.
@@ -87,6 +89,7 @@ impl Linked {
                 requests: reuse.requests.unwrap_or(if old { 1 } else { 128 }),
                 concurrency: if old { 1 } else { reuse.concurrency.unwrap_or(16) },
                 idle: reuse.idle_timeout,
+                alone: old,
             },
             environment: terms.environment,
             live: Arc::default(),

@@ -83,8 +83,7 @@ impl Middleware {
         };
         match answered {
             Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let body = Outbound::over(body, hold);
+                let (parts, body) = Outbound::over(response, hold, &exchange.request.method).into_parts();
                 exchange.reply = Some(Reply { status: parts.status, headers: parts.headers, body });
                 Ok(true)
             }
@@ -108,11 +107,11 @@ impl Middleware {
         let _ = answer.send(response);
         match handling.await {
             Ok(response) => {
-                let (made, body) = response.into_parts();
+                let (made, body) = Outbound::over(response, hold, &exchange.request.method).into_parts();
                 if let Some(parts) = &mut exchange.response {
                     (parts.status, parts.headers) = (made.status, made.headers);
                 }
-                exchange.message = Outbound::over(body, hold);
+                exchange.message = body;
                 Ok(())
             }
             Err(fault) => Err(given_back(fault, &source, exchange)),

@@ -39,7 +39,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Guest {
             "/error" => ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("by choice".to_owned())))),
             "/silent" => drop(out),
             "/trap" => panic!("by choice"),
-            "/trap-in-body" => trap_in_body(out),
+            "/trap-in-body" => trap_in_body(&request, out),
             "/loop" => endless(),
             "/memory" => text(out, 200, &vec![1_u8; 1 << 30].len().to_string()),
             "/sleep" => sleep(),
@@ -107,7 +107,9 @@ fn headers(request: &IncomingRequest, out: ResponseOutparam) {
 /// Gives the body back as it comes, and the trailers behind it.
 fn echo(request: IncomingRequest, out: ResponseOutparam) {
     let incoming = request.consume().unwrap();
-    let body = begin(out, 200, Fields::new());
+    let headers = Fields::new();
+    headers.set("trailer", &[b"x-sum, x-by".to_vec()]).unwrap();
+    let body = begin(out, 200, headers);
     let trailers = copy(incoming, &body);
     if let Some(trailers) = &trailers {
         trailers.append("x-by", b"guest").unwrap();
@@ -198,11 +200,15 @@ fn lies(out: ResponseOutparam) {
     drop(OutgoingBody::finish(body, None));
 }
 
-fn trap_in_body(out: ResponseOutparam) {
+/// Fails in the middle of its answer, when the request has ended.
+fn trap_in_body(request: &IncomingRequest, out: ResponseOutparam) {
     let body = begin(out, 200, Fields::new());
     let mut stream = body.write().unwrap();
     stream.write_all(b"the first half").unwrap();
     stream.flush().unwrap();
+    let incoming = request.consume().unwrap();
+    let input = incoming.stream().unwrap();
+    while input.blocking_read(100).is_ok() {}
     panic!("by choice");
 }
 

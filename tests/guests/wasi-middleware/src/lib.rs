@@ -140,6 +140,8 @@ fn upper(response: Response) -> Response {
 /// Hands a second request on, which there is nobody for.
 async fn twice(request: Request) -> Result<Response, ErrorCode> {
     let second = Request::new(Fields::new(), None, wit_future::new(|| Ok(None)).1, None).0;
+    second.set_authority(Some("test")).unwrap();
+    second.set_path_with_query(Some("/")).unwrap();
     let first = handler::handle(request).await?;
     match handler::handle(second).await {
         Ok(_) => Ok(text(500, "answered twice")),

@@ -40,7 +40,7 @@ impl wasip3::exports::http::handler::Guest for Guest {
             "/most" => Ok(text(200, &MOST.get().to_string())),
             "/error" => Err(ErrorCode::InternalError(Some("by choice".to_owned()))),
             "/trap" => panic!("by choice"),
-            "/trap-in-body" => Ok(trap_in_body()),
+            "/trap-in-body" => Ok(trap_in_body(request)),
             "/loop" => endless(),
             "/memory" => Ok(text(200, &vec![1_u8; 1 << 30].len().to_string())),
             "/sleep" => {
@@ -127,7 +127,7 @@ fn echo(request: Request) -> Response {
         }
         drop(end.write(trailers).await);
     });
-    respond(200, Fields::new(), Some(reader), ended)
+    respond(200, fields(&[("trailer", "x-sum, x-by")]), Some(reader), ended)
 }
 
 fn onward(url: &str, body: Option<StreamReader<u8>>, end: Ended, method: &Method) -> Result<Request, String> {
@@ -180,10 +180,14 @@ fn environment() -> Response {
     text(200, &format!("region={region} variables={}", std::env::vars().count()))
 }
 
-fn trap_in_body() -> Response {
+/// Fails in the middle of its answer, when the request has ended.
+fn trap_in_body(request: Request) -> Response {
+    let (_, done) = wit_future::new(|| Ok(()));
+    let (input, _) = Request::consume_body(request, done);
     let (mut writer, reader) = wit_stream::new();
     spawn_local(async move {
         drop(writer.write_all(b"the first half".to_vec()).await);
+        drop(input.collect().await);
         panic!("by choice");
     });
     respond(200, Fields::new(), Some(reader), no_trailers())
