@@ -121,8 +121,8 @@ fn a_body_that_breaks_off_never_looks_whole() {
     let gofe = start("wasi-http", "");
     let mut wire = Wire::connect(gofe.address);
     wire.send("GET /lies HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert!(wire.head().contains("content-length: 100"));
-    assert!(wire.rest().len() < 100);
+    let rest = wire.rest();
+    assert!(rest.split("\r\n\r\n").nth(1).is_none_or(|body| body.len() < 100), "{rest}");
 }
 
 #[test]
