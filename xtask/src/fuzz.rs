@@ -53,10 +53,10 @@ impl Default for Options {
 /// Where cargo runs this program as the compiler's wrapper, how the compiler ended.
 pub(crate) fn compile() -> Option<Result<ExitCode>> {
     env::var_os(WRAPPER)?;
-    Some(run_compiler(env::args_os().skip(1).collect()))
+    Some(run_compiler(&env::args_os().skip(1).collect::<Vec<_>>()))
 }
 
-fn run_compiler(arguments: Vec<OsString>) -> Result<ExitCode> {
+fn run_compiler(arguments: &[OsString]) -> Result<ExitCode> {
     let (compiler, arguments) = arguments.split_first().context("cargo names the compiler")?;
     let name = arguments.iter().position(|argument| argument == "--crate-name").and_then(|at| arguments.get(at + 1));
     let library = arguments.iter().any(|argument| argument == "lib");
