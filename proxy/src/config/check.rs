@@ -5,6 +5,7 @@ mod actions;
 mod balance;
 mod component;
 mod discovery;
+mod early_data;
 mod http3;
 mod listeners;
 mod matches;

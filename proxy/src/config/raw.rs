@@ -267,6 +267,7 @@ maps_only! {
 mod acme;
 mod balance;
 mod component;
+mod early_data;
 mod http3;
 mod keys;
 mod listener;
@@ -283,6 +284,7 @@ pub(super) use balance::{
     RawOutliers,
 };
 pub(super) use component::RawComponent;
+pub(super) use early_data::RawEarlyData;
 pub(super) use http3::RawHttp3;
 pub(super) use keys::{route_keys, upstream_keys};
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};

@@ -117,7 +117,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     ensure!(cpus >= 2, "the measurements need two processors: one for the proxy, one for the load");
     let folder = tempfile::Builder::new().prefix("gofe-bench-").tempdir().context("a temporary folder")?;
     let products = options.products();
-    let parts = install::ensure(workspace, &products, options.gofe.as_deref(), folder.path())?;
+    let handshakes = options.scenarios().into_iter().any(|scenario| scenario.handshakes().is_some());
+    let parts = install::ensure(workspace, &products, options.gofe.as_deref(), handshakes, folder.path())?;
     let versions = versions::of(workspace, &parts, &products);
     let interrupt = Interrupt::listen()?;
     let contest = Contest {
