@@ -58,9 +58,8 @@ pub fn files(loaded: &Loaded) -> Vec<PathBuf> {
 fn sources(loaded: &Loaded) -> impl Iterator<Item = (String, &PluginSource)> {
     let plugins = loaded.config.plugins.iter().map(|(name, plugin)| (name.clone(), &plugin.source));
     let upstreams = loaded.config.upstreams.iter();
-    let components = upstreams.filter_map(|(name, upstream)| {
-        Some((code_name(name), &upstream.backend.component()?.code.source))
-    });
+    let components =
+        upstreams.filter_map(|(name, upstream)| Some((code_name(name), &upstream.backend.component()?.code.source)));
     plugins.chain(components)
 }
 

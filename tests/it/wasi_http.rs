@@ -99,7 +99,8 @@ fn requests_of_components_go_where_they_are_granted_and_nowhere_else() {
         let fetch = |url: &str| get(gofe.address, "/fetch", &[("x-url", url)]).body;
         assert_eq!(fetch(&format!("http://{}/", host.address)), "200 a host", "{name}");
         assert_eq!(fetch("http://named/path?q"), "200 an upstream as named/path?q", "{name}");
-        for url in [format!("http://{}/", other.address), "http://hidden/".to_owned(), "https://127.0.0.1/".to_owned()] {
+        for url in [format!("http://{}/", other.address), "http://hidden/".to_owned(), "https://127.0.0.1/".to_owned()]
+        {
             let said = fetch(&url);
             assert!(said.starts_with("failed: ") && said.contains("RequestDenied"), "{name} {url}: {said}");
         }

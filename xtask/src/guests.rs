@@ -29,7 +29,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         fs::copy(builder.build(filter)?, folder.join("bench-proxy-wasm.wasm"))?;
     }
     // The component of an example.
-    for component in workspace.modules_in("examples/plugins").iter().filter(|component| component.short_name() == "hello") {
+    for component in
+        workspace.modules_in("examples/plugins").iter().filter(|component| component.short_name() == "hello")
+    {
         fs::copy(builder.build(component)?, folder.join("example-hello.wasm"))?;
     }
     eprintln!("{} guests in {}", guests.len(), folder.display());

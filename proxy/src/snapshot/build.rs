@@ -220,12 +220,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The bytes of a plugin, or of a component, which stands there in the file.
-    pub(super) fn bytes(
-        &self,
-        name: &str,
-        at: &str,
-        plugin: &config::Plugin,
-    ) -> Result<(&'a Bytes, Digest), Trouble> {
+    pub(super) fn bytes(&self, name: &str, at: &str, plugin: &config::Plugin) -> Result<(&'a Bytes, Digest), Trouble> {
         let mistake = |pointer: &str, message: String| Trouble::Mistake(vec![self.source.error(pointer, message)]);
         let bytes = match self.code.get(name) {
             Some(Ok(bytes)) => bytes,

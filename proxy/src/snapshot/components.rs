@@ -62,8 +62,7 @@ impl Builder<'_> {
         let at = format!("/upstreams/{}/component", escape(name));
         let code_name = code_name(name);
         let (bytes, digest) = self.bytes(&code_name, &at, &component.code)?;
-        let key =
-            Key { digest: Some(digest), config: component.code.clone(), secrets: BTreeMap::new(), upstreams };
+        let key = Key { digest: Some(digest), config: component.code.clone(), secrets: BTreeMap::new(), upstreams };
         let running = self.previous.and_then(|previous| previous.components.get(name));
         if let Some(running) = running.filter(|running| running.key == key && running.component == *component) {
             return Ok(running.clone());
@@ -74,7 +73,8 @@ impl Builder<'_> {
             .map_err(|error| mistake(error.to_string()))?;
         if artifact.abi == Abi::WasiHttp(WasiHttp::Proxy) && component.reuse.concurrency.is_some() {
             let at = format!("{at}/reuse/concurrency");
-            let message = "`concurrency` has no effect on a component of wasi:http 0.2, which serves one request at a time";
+            let message =
+                "`concurrency` has no effect on a component of wasi:http 0.2, which serves one request at a time";
             return Err(Trouble::Mistake(vec![self.source.error(&at, message)]));
         }
         let env = self.env(&code_name, &key)?;

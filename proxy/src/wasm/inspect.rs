@@ -119,7 +119,9 @@ fn import(abi: Abi, module: &str, name: &str) -> Import {
 fn answer(abi: Abi, module: &str, name: &str) -> (Answer, Option<&'static str>) {
     if module.starts_with("wasi:http/") {
         return match abi {
-            Abi::WasiHttp(_) if is_of(module, "wasi:http/outgoing-handler@0.2") || is_of(module, "wasi:http/client@0.3") => {
+            Abi::WasiHttp(_)
+                if is_of(module, "wasi:http/outgoing-handler@0.2") || is_of(module, "wasi:http/client@0.3") =>
+            {
                 (Answer::Refused, Some("allow.http"))
             }
             Abi::WasiHttp(_) => (Answer::Granted, None),

@@ -47,7 +47,9 @@ fn who_does_not_read_stops_who_sends() {
     for name in BOTH {
         let gofe = start(name, "");
         let mut stream = TcpStream::connect(gofe.address).unwrap();
-        stream.write_all(b"POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+        stream
+            .write_all(b"POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n")
+            .unwrap();
         stream.set_nonblocking(true).unwrap();
         // Nobody reads what comes back: after what buffers hold, no byte more is taken.
         let chunk = [b"10000\r\n".as_slice(), &[b'Z'; 0x10000], b"\r\n"].concat();

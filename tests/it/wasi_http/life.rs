@@ -179,7 +179,10 @@ fn mistakes_with_components_are_shown_at_their_place() {
         ("file:nowhere.wasm".to_owned(), "cannot be read"),
         (format!("\"file:{module}\""), "an upstream's component is one of wasi:http"),
         (format!("\"file:{middleware}\""), "it hands requests on, so it is a plugin and no upstream"),
-        (format!("{{ source: \"file:{old}\", reuse: {{ concurrency: 2 }} }}"), "has no effect on a component of wasi:http 0.2"),
+        (
+            format!("{{ source: \"file:{old}\", reuse: {{ concurrency: 2 }} }}"),
+            "has no effect on a component of wasi:http 0.2",
+        ),
         (format!("{{ source: \"file:{old}\", digest: \"sha256:{}\" }}", "0".repeat(64)), "has the digest"),
         (format!("{{ source: \"file:{old}\", limits: {{ memory: 64KiB }} }}"), "memory"),
     ];

@@ -40,7 +40,10 @@ fn a_middleware_changes_requests_and_responses() {
     let upstream = echo();
     let gofe = start(&upstream, "", "m", "");
     let answer = post(gofe.address, "/a?b", &[("host", "example.com")], "some text");
-    assert_eq!((answer.status, answer.header("x-response"), answer.header("x-upstream")), (200, Some("marked"), Some("yes")));
+    assert_eq!(
+        (answer.status, answer.header("x-response"), answer.header("x-upstream")),
+        (200, Some("marked"), Some("yes"))
+    );
     assert_eq!(answer.body, "POST /a?b example.com [some text] marked");
     // Both bodies are the guest's.
     let answer = post(gofe.address, "/upper", &[], "some text");

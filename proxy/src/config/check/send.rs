@@ -7,8 +7,8 @@ use http::StatusCode;
 
 use super::{Check, DAY, HOUR, MILLISECOND};
 use crate::config::model::{
-    Action, Adaptive, Backend, Breaker, Condition, Hedge, Protocol, Retry, RetryBudget, Route, RouteSending, SendLimits,
-    Sending, Upstream, UpstreamTls, VerifyServer, Window,
+    Action, Adaptive, Backend, Breaker, Condition, Hedge, Protocol, Retry, RetryBudget, Route, RouteSending,
+    SendLimits, Sending, Upstream, UpstreamTls, VerifyServer, Window,
 };
 use crate::config::raw::{
     RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawRoute, RawSendLimits, RawUpstream, RawUpstreamTls,

@@ -49,7 +49,8 @@ impl Check<'_> {
 
     fn backend(&mut self, at: &str, raw: &RawUpstream) -> Backend {
         let (endpoints, discovery) = (child(at, "endpoints"), child(at, "discovery"));
-        let written = ["endpoints", "builtin", "discovery", "component"].map(|key| (key, self.written(&child(at, key))));
+        let written =
+            ["endpoints", "builtin", "discovery", "component"].map(|key| (key, self.written(&child(at, key))));
         let written: Vec<&str> = written.into_iter().filter(|(_, written)| *written).map(|(key, _)| key).collect();
         match written[..] {
             [] => self.error_with_help(at, "there are no endpoints", "write `endpoints: [HOST:PORT]`"),

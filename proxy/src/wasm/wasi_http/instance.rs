@@ -36,7 +36,8 @@ impl HandlerState for Maker {
     type WorkerState = Work;
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Expiry, Work>> {
-        let Made { store, proxy, life, count } = self.linked.instantiate(self.worker).await.map_err(wasmtime::Error::new)?;
+        let Made { store, proxy, life, count } =
+            self.linked.instantiate(self.worker).await.map_err(wasmtime::Error::new)?;
         let reuse = self.linked.reuse;
         Ok(Instance {
             store,

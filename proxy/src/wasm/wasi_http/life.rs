@@ -44,8 +44,7 @@ pub(super) enum Need {
 
 impl Life {
     pub(super) fn new(clock: Arc<Clock>) -> Arc<Self> {
-        let work =
-            Work { calls: Vec::new(), since: Instant::now(), given_up: false, expired: false, waker: None };
+        let work = Work { calls: Vec::new(), since: Instant::now(), given_up: false, expired: false, waker: None };
         Arc::new(Self { work: Mutex::new(work), renewed: Arc::default(), clock })
     }
 

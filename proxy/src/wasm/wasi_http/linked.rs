@@ -64,12 +64,7 @@ pub(super) struct Made {
 }
 
 impl Linked {
-    pub(super) fn new(
-        engine: &Engine,
-        artifact: &Artifact,
-        env: Arc<Env>,
-        terms: Terms,
-    ) -> Result<Self, LoadError> {
+    pub(super) fn new(engine: &Engine, artifact: &Artifact, env: Arc<Env>, terms: Terms) -> Result<Self, LoadError> {
         let refused = |error: wasmtime::Error| LoadError::abi(artifact.abi, format!("{error:#}"));
         let engine = engine.concurrent().map_err(|error| LoadError::Failed(error.to_string()))?;
         let linker = linker(&engine).map_err(refused)?;

@@ -70,7 +70,8 @@ fn remade(request: Request, headers: Fields, change: fn(Vec<u8>) -> Vec<u8>) -> 
     let (authority, path) = (request.get_authority(), request.get_path_with_query());
     let (_, done) = wit_future::new(|| Ok(()));
     let (body, end) = Request::consume_body(request, done);
-    let (body, end) = if change as usize == keep as fn(_) -> _ as usize { (body, end) } else { changed(body, end, change) };
+    let (body, end) =
+        if change as usize == keep as fn(_) -> _ as usize { (body, end) } else { changed(body, end, change) };
     let (request, _) = Request::new(headers, Some(body), end, None);
     request.set_method(&method).unwrap();
     request.set_scheme(scheme.as_ref()).unwrap();
