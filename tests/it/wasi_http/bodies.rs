@@ -85,7 +85,7 @@ fn who_does_not_read_stops_who_sends() {
 fn bodies_stream_between_a_component_and_the_server_that_it_asks() {
     let upstream = Upstream::start(|request| async move {
         let body = request.into_body().collect().await.unwrap();
-        let trailers = body.trailers().map_or(0, |trailers| trailers.len());
+        let trailers = body.trailers().map_or(0, hyper::HeaderMap::len);
         let text = format!("got {} bytes and {trailers} trailers", body.to_bytes().len());
         Response::new(full(Box::leak(text.into_boxed_str())))
     });
