@@ -34,6 +34,7 @@ mod pick;
 mod proxy_header;
 mod raw;
 mod replay;
+mod service;
 mod slot;
 mod status;
 mod supervisor;

@@ -32,3 +32,4 @@ mod tcp;
 mod tls;
 mod traffic;
 mod upgrades;
+mod wasi_http;

@@ -28,6 +28,12 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for filter in workspace.modules_in("benches/plugins").iter().filter(|filter| filter.short_name() == "proxy-wasm") {
         fs::copy(builder.build(filter)?, folder.join("bench-proxy-wasm.wasm"))?;
     }
+    // The component of an example.
+    for component in
+        workspace.modules_in("examples/plugins").iter().filter(|component| component.short_name() == "hello")
+    {
+        fs::copy(builder.build(component)?, folder.join("example-hello.wasm"))?;
+    }
     eprintln!("{} guests in {}", guests.len(), folder.display());
     Ok(())
 }

@@ -45,7 +45,7 @@ impl End {
         match error {
             Error::Connect { .. } | Error::ConnectTimeout { .. } | Error::Tls { .. } => Self::NoConnection,
             Error::ResponseTimeout { .. } => Self::Timeout,
-            Error::Reset { .. } | Error::BadResponse { .. } => Self::Broken,
+            Error::Reset { .. } | Error::BadResponse { .. } | Error::Component { .. } => Self::Broken,
             Error::NoEndpoint { .. } | Error::CircuitOpen { .. } | Error::Overloaded { .. } | Error::RequestBody(_) => {
                 Self::Nothing
             }

@@ -23,7 +23,7 @@ use super::proxy_header::Ends;
 use super::trial::Trial;
 use super::upload::Watch;
 use super::wire::Wire;
-use super::{Error, auto, http1, http2};
+use super::{Error, auto, http1, http2, service};
 use crate::config::{self, Alpn, Protocol};
 use crate::http::Body;
 use crate::net::Offer;
@@ -187,6 +187,7 @@ impl Slot {
         };
         let flight = Flight::begin(self);
         let sent = match self.protocol {
+            _ if self.common.service.is_some() => Box::pin(service::exchange(flight, request, terms)).await,
             Protocol::Http1 => http1::exchange(flight, request, terms, None).await,
             Protocol::Http2 => Box::pin(http2::exchange(flight, request, terms)).await,
             Protocol::Auto => Box::pin(auto::exchange(flight, request, terms)).await,
