@@ -33,6 +33,7 @@ mod pick;
 mod proxy_header;
 mod raw;
 mod replay;
+mod service;
 mod slot;
 mod status;
 mod supervisor;

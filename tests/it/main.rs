@@ -33,3 +33,4 @@ mod tcp;
 mod tls;
 mod traffic;
 mod upgrades;
+mod wasi_http;

@@ -104,7 +104,8 @@ fn marks(text: &str) -> Vec<(String, String, String)> {
     let (mut found, mut open) = (Vec::new(), Vec::new());
     for line in text.lines().map(str::trim_start) {
         if let Some((abi, items)) = line.strip_prefix(MARK).and_then(|mark| mark.rsplit_once(": ")) {
-            open.extend(items.split(',').map(|item| (abi.to_owned(), item.trim().to_owned())));
+            // The list of `wasi:http` is a file too.
+            open.extend(items.split(',').map(|item| (abi.replace(':', "-"), item.trim().to_owned())));
         } else if let Some(test) = function(line) {
             found.extend(open.drain(..).map(|(abi, item)| (abi, item, test.to_owned())));
         }

@@ -103,6 +103,7 @@ impl Trouble {
                 "tls" => "upstream-tls",
                 "response-timeout" => "upstream-timeout",
                 "reset" => "upstream-reset",
+                component if component.starts_with("component-") => component,
                 _ => "upstream-bad-response",
             },
             Self::Timeout(_) => "upstream-timeout",

@@ -13,6 +13,7 @@ use super::breaker::{Breaker, Changed, State};
 use super::budget::Budget;
 use super::connect::Tls;
 use super::connections::Connections;
+use crate::chain::Service;
 use crate::config::{self, Importance, Sending};
 use crate::net::ClientTls;
 use crate::telemetry::UpstreamMetrics;
@@ -30,6 +31,8 @@ pub(super) struct Common {
     pub(super) breaker: Option<Arc<Breaker>>,
     /// The limit on connections.
     pub(super) connections: Option<Connections>,
+    /// What answers in the place of servers in the network.
+    pub(super) service: Option<Arc<dyn Service>>,
     limiter: Option<Limiter>,
     /// Requests whose response has not ended; counted where there is a limit on them.
     requests: AtomicUsize,
@@ -60,7 +63,12 @@ impl Events<'_> {
 }
 
 impl Common {
-    pub(super) fn new(upstream: &str, config: &config::Upstream, tls: Option<ClientTls>) -> Self {
+    pub(super) fn new(
+        upstream: &str,
+        config: &config::Upstream,
+        tls: Option<ClientTls>,
+        service: Option<Arc<dyn Service>>,
+    ) -> Self {
         let sending = &config.sending;
         Self {
             upstream: upstream.into(),
@@ -68,6 +76,7 @@ impl Common {
             budget: Budget::new(&sending.retry_budget),
             breaker: sending.breaker.as_ref().map(|config| Arc::new(Breaker::new(config))),
             connections: sending.limits.connections.map(|most| Connections::new(most, sending.limits.pending)),
+            service,
             limiter: sending.adaptive.as_ref().map(Limiter::new),
             requests: AtomicUsize::new(0),
             sending: sending.clone(),
@@ -84,13 +93,18 @@ impl Common {
     }
 
     /// Lets one more request in, where there are limits on them.
-    pub(super) fn enter(self: &Arc<Self>, importance: Importance, events: Events<'_>) -> Result<Option<Ticket>, Error> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        importance: Importance,
+        events: Events<'_>,
+        begun: Instant,
+    ) -> Result<Option<Ticket>, Error> {
         let most = self.sending.limits.requests;
         if most.is_none() && self.limiter.is_none() {
             return Ok(None);
         }
         let before = self.requests.fetch_add(1, Relaxed);
-        let ticket = Ticket { common: Arc::clone(self), begun: Instant::now() };
+        let ticket = Ticket { common: Arc::clone(self), begun };
         let limit = if most.is_some_and(|most| before >= most) {
             "requests"
         } else if self.limiter.as_ref().is_some_and(|limiter| !limiter.fits(before, importance)) {
@@ -137,8 +151,9 @@ impl Ticket {
     /// The head of the response came.
     pub(super) fn answered(&self) {
         if let Some(limiter) = &self.common.limiter {
-            let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            limiter.answered(micros, self.common.requests.load(Relaxed), millis());
+            let now = Instant::now();
+            let micros = u64::try_from(now.duration_since(self.begun).as_micros()).unwrap_or(u64::MAX);
+            limiter.answered(micros, self.common.requests.load(Relaxed), millis(now));
         }
     }
 }
@@ -149,10 +164,11 @@ impl Drop for Ticket {
     }
 }
 
-/// The time, in milliseconds since some moment before.
-pub(super) fn millis() -> u64 {
+/// A time, in milliseconds since some moment before. To read the clock costs more than what is done by it, so whoever does
+/// several things at once reads it once.
+pub(super) fn millis(now: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     // From a time on at which all that ever happened is long ago.
     const BEFORE: Duration = Duration::from_secs(100_000);
-    u64::try_from((START.elapsed() + BEFORE).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from((now.saturating_duration_since(*START) + BEFORE).as_millis()).unwrap_or(u64::MAX)
 }

@@ -34,7 +34,7 @@ pub(super) fn is_repeated(retry: &Retry, error: &Error) -> bool {
     let kind = match error {
         Error::Connect { .. } | Error::ConnectTimeout { .. } | Error::Tls { .. } => Condition::ConnectFailure,
         Error::Reset { .. } if error.is_refused_stream() => Condition::RefusedStream,
-        Error::Reset { .. } | Error::BadResponse { .. } => Condition::Reset,
+        Error::Reset { .. } | Error::BadResponse { .. } | Error::Component { .. } => Condition::Reset,
         Error::ResponseTimeout { .. } => Condition::Timeout,
         Error::CircuitOpen { .. } | Error::Overloaded { .. } | Error::NoEndpoint { .. } | Error::RequestBody(_) => {
             return false;

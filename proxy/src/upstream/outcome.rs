@@ -17,6 +17,8 @@ pub(super) struct Outcome {
     pub(super) end: End,
     /// From the choice of the endpoint to the head of its response, or to the failure.
     pub(super) latency: Duration,
+    /// When it ended.
+    pub(super) at: Instant,
 }
 
 /// What came of a try.
@@ -41,7 +43,7 @@ impl End {
         match error {
             Error::Connect { .. } | Error::ConnectTimeout { .. } | Error::Tls { .. } => Self::NoConnection,
             Error::ResponseTimeout { .. } => Self::Timeout,
-            Error::Reset { .. } | Error::BadResponse { .. } => Self::Broken,
+            Error::Reset { .. } | Error::BadResponse { .. } | Error::Component { .. } => Self::Broken,
             Error::NoEndpoint { .. } | Error::CircuitOpen { .. } | Error::Overloaded { .. } | Error::RequestBody(_) => {
                 Self::Nothing
             }
@@ -73,7 +75,7 @@ impl Judges {
         if let Some(latency) = &self.latency
             && outcome.end != End::Nothing
         {
-            latency.observe(outcome.latency, Instant::now());
+            latency.observe(outcome.latency, outcome.at);
         }
         if let Some(tally) = &self.tally {
             tally.hear(outcome, &endpoint.streak);

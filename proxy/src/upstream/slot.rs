@@ -22,7 +22,7 @@ use super::proxy_header::Ends;
 use super::trial::Trial;
 use super::upload::Watch;
 use super::wire::Wire;
-use super::{Error, auto, http1, http2};
+use super::{Error, auto, http1, http2, service};
 use crate::config::{self, Alpn, Protocol};
 use crate::http::Body;
 use crate::net::Offer;
@@ -171,19 +171,22 @@ impl Slot {
         self.judges.hear(outcome, &self.endpoint);
     }
 
-    /// Sends a request and waits for the head of its response; whoever waits gives up after `limit`, where there is one.
+    /// Sends a request, which begins now, and waits for the head of its response; whoever waits gives up after `limit`,
+    /// where there is one.
     pub(super) async fn send(
         self: &Arc<Self>,
         request: Box<Request<Body>>,
         terms: &Terms<'_>,
         limit: Option<Duration>,
+        now: std::time::Instant,
     ) -> Result<Response<Body>, Failure> {
-        let mut trial = match Trial::begin(self, terms, limit) {
+        let mut trial = match Trial::begin(self, terms, limit, now) {
             Ok(trial) => trial,
             Err(error) => return Err(Failure { error, unsent: Some(request) }),
         };
         let flight = Flight::begin(self);
         let sent = match self.protocol {
+            _ if self.common.service.is_some() => Box::pin(service::exchange(flight, request, terms)).await,
             Protocol::Http1 => http1::exchange(flight, request, terms, None).await,
             Protocol::Http2 => Box::pin(http2::exchange(flight, request, terms)).await,
             Protocol::Auto => Box::pin(auto::exchange(flight, request, terms)).await,

@@ -12,7 +12,7 @@ mod machine;
 mod memory;
 mod probe;
 mod process;
-mod report;
+pub(super) mod report;
 mod scenario;
 mod subject;
 pub(super) mod usage;
@@ -36,7 +36,7 @@ use self::subject::{Product, Subject};
 use crate::workspace::Workspace;
 
 /// The processor of the subjects, that of everything else, and both, as taskset takes them.
-const PROXY_CPU: &str = "0";
+pub(super) const PROXY_CPU: &str = "0";
 const LOAD_CPU: &str = "1";
 const BOTH_CPUS: &str = "0,1";
 /// How much of the proxy's processor may go to others before the figures are doubtful.

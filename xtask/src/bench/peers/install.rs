@@ -67,7 +67,7 @@ pub(super) fn ensure(
 }
 
 /// A program on the path, or where Debian puts what only administrators call.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(in crate::bench) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
     env::split_paths(&path).chain(more).map(|folder| folder.join(program)).find(|file| file.is_file())
