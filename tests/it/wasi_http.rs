@@ -30,6 +30,9 @@ fn yaml(keys: &str, upstreams: &str) -> String {
     )
 }
 
+// covers wasi:http: incoming-handler.handle, handler.handle
+// covers wasi:http: types.incoming-request.method, types.incoming-request.scheme, types.incoming-request.authority, types.incoming-request.path-with-query
+// covers wasi:http: types.outgoing-response.constructor, types.outgoing-response.set-status-code, types.outgoing-response.body, types.response-outparam.set
 #[test]
 fn components_answer_requests() {
     for name in BOTH {
@@ -50,6 +53,7 @@ fn components_answer_requests() {
     }
 }
 
+// covers wasi:http: types.incoming-request.headers, types.fields.get, types.fields.set, types.fields.append, types.fields.entries
 #[test]
 fn fields_pass_in_both_directions() {
     let gofe = start("wasi-http", "");
@@ -81,6 +85,9 @@ fn what_components_print_is_a_log_and_their_environment_is_what_the_file_says() 
     }
 }
 
+// covers wasi:http: outgoing-handler.handle, client.send
+// covers wasi:http: types.outgoing-request.constructor, types.outgoing-request.set-method, types.outgoing-request.set-scheme, types.outgoing-request.set-authority, types.outgoing-request.set-path-with-query
+// covers wasi:http: types.future-incoming-response.subscribe, types.future-incoming-response.get, types.incoming-response.status, types.incoming-response.consume
 #[test]
 fn requests_of_components_go_where_they_are_granted_and_nowhere_else() {
     let host = Upstream::text("a host");
@@ -129,6 +136,7 @@ fn answers_to_components_are_under_the_limits_of_the_grant() {
     }
 }
 
+// covers wasi:http: types.response-outparam.set
 #[test]
 fn a_component_that_fails_costs_its_request_and_no_other() {
     for name in BOTH {

@@ -9,6 +9,8 @@ use hyper::Response;
 use super::{BOTH, start};
 use crate::harness::{Upstream, Wire, full, get, post};
 
+// covers wasi:http: types.incoming-request.consume, types.incoming-body.stream, types.outgoing-body.write, types.outgoing-body.finish
+// covers wasi:http: types.request.consume-body, types.response.new
 #[test]
 fn a_body_streams_through_a_component_in_both_directions() {
     for name in BOTH {
@@ -27,6 +29,7 @@ fn a_body_streams_through_a_component_in_both_directions() {
     }
 }
 
+// covers wasi:http: types.incoming-body.finish, types.future-trailers.subscribe, types.future-trailers.get, types.outgoing-body.finish
 #[test]
 fn trailers_pass_through_a_component() {
     for name in BOTH {
@@ -81,6 +84,7 @@ fn who_does_not_read_stops_who_sends() {
     }
 }
 
+// covers wasi:http: outgoing-handler.handle, client.send, types.outgoing-request.body, types.request.new
 #[test]
 fn bodies_stream_between_a_component_and_the_server_that_it_asks() {
     let upstream = Upstream::start(|request| async move {

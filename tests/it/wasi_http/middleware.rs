@@ -35,6 +35,8 @@ fn start(upstream: &Upstream, keys: &str, chain: &str, plugins: &str) -> Gofe {
     )
 }
 
+// covers wasi:http: handler.handle
+// covers wasi:http: types.request.new, types.request.consume-body, types.response.new, types.response.consume-body, types.fields.copy-all, types.fields.from-list
 #[test]
 fn a_middleware_changes_requests_and_responses() {
     let upstream = echo();
