@@ -30,9 +30,7 @@ fn yaml(keys: &str, upstreams: &str) -> String {
     )
 }
 
-// covers wasi:http: incoming-handler.handle, handler.handle
-// covers wasi:http: types.incoming-request.method, types.incoming-request.scheme, types.incoming-request.authority, types.incoming-request.path-with-query
-// covers wasi:http: types.outgoing-response.constructor, types.outgoing-response.set-status-code, types.outgoing-response.body, types.response-outparam.set
+// covers wasi:http: incoming-handler.handle, handler.handle, types.request
 #[test]
 fn components_answer_requests() {
     for name in BOTH {
@@ -53,7 +51,7 @@ fn components_answer_requests() {
     }
 }
 
-// covers wasi:http: types.incoming-request.headers, types.fields.get, types.fields.set, types.fields.append, types.fields.entries
+// covers wasi:http: incoming-handler.handle, types.fields
 #[test]
 fn fields_pass_in_both_directions() {
     let gofe = start("wasi-http", "");
@@ -71,6 +69,7 @@ fn fields_pass_in_both_directions() {
     assert_eq!(get(gofe.address, "/status", &[]).status, 418);
 }
 
+// covers wasi:http: wasi:cli.stdout, wasi:cli.environment
 #[test]
 fn what_components_print_is_a_log_and_their_environment_is_what_the_file_says() {
     for name in BOTH {
@@ -86,8 +85,6 @@ fn what_components_print_is_a_log_and_their_environment_is_what_the_file_says() 
 }
 
 // covers wasi:http: outgoing-handler.handle, client.send
-// covers wasi:http: types.outgoing-request.constructor, types.outgoing-request.set-method, types.outgoing-request.set-scheme, types.outgoing-request.set-authority, types.outgoing-request.set-path-with-query
-// covers wasi:http: types.future-incoming-response.subscribe, types.future-incoming-response.get, types.incoming-response.status, types.incoming-response.consume
 #[test]
 fn requests_of_components_go_where_they_are_granted_and_nowhere_else() {
     let host = Upstream::text("a host");
@@ -118,6 +115,7 @@ fn requests_of_components_go_where_they_are_granted_and_nowhere_else() {
     }
 }
 
+// covers wasi:http: outgoing-handler.handle, client.send
 #[test]
 fn answers_to_components_are_under_the_limits_of_the_grant() {
     let long = Upstream::text("0123456789");
@@ -136,7 +134,7 @@ fn answers_to_components_are_under_the_limits_of_the_grant() {
     }
 }
 
-// covers wasi:http: types.response-outparam.set
+// covers wasi:http: types.error-code
 #[test]
 fn a_component_that_fails_costs_its_request_and_no_other() {
     for name in BOTH {

@@ -9,8 +9,7 @@ use hyper::Response;
 use super::{BOTH, start};
 use crate::harness::{Upstream, Wire, full, get, post};
 
-// covers wasi:http: types.incoming-request.consume, types.incoming-body.stream, types.outgoing-body.write, types.outgoing-body.finish
-// covers wasi:http: types.request.consume-body, types.response.new
+// covers wasi:http: types.body
 #[test]
 fn a_body_streams_through_a_component_in_both_directions() {
     for name in BOTH {
@@ -29,7 +28,7 @@ fn a_body_streams_through_a_component_in_both_directions() {
     }
 }
 
-// covers wasi:http: types.incoming-body.finish, types.future-trailers.subscribe, types.future-trailers.get, types.outgoing-body.finish
+// covers wasi:http: types.trailers
 #[test]
 fn trailers_pass_through_a_component() {
     for name in BOTH {
@@ -45,6 +44,7 @@ fn trailers_pass_through_a_component() {
     }
 }
 
+// covers wasi:http: types.body
 #[test]
 fn who_does_not_read_stops_who_sends() {
     for name in BOTH {
@@ -84,7 +84,7 @@ fn who_does_not_read_stops_who_sends() {
     }
 }
 
-// covers wasi:http: outgoing-handler.handle, client.send, types.outgoing-request.body, types.request.new
+// covers wasi:http: types.body
 #[test]
 fn bodies_stream_between_a_component_and_the_server_that_it_asks() {
     let upstream = Upstream::start(|request| async move {
@@ -107,6 +107,7 @@ fn bodies_stream_between_a_component_and_the_server_that_it_asks() {
     }
 }
 
+// covers wasi:http: types.content-length
 #[test]
 fn a_body_that_breaks_off_never_looks_whole() {
     for name in BOTH {

@@ -36,7 +36,6 @@ fn start(upstream: &Upstream, keys: &str, chain: &str, plugins: &str) -> Gofe {
 }
 
 // covers wasi:http: handler.handle
-// covers wasi:http: types.request.new, types.request.consume-body, types.response.new, types.response.consume-body, types.fields.copy-all, types.fields.from-list
 #[test]
 fn a_middleware_changes_requests_and_responses() {
     let upstream = echo();
@@ -54,6 +53,7 @@ fn a_middleware_changes_requests_and_responses() {
     assert_eq!(post(gofe.address, "/upper", &[], &long).body, format!("POST /UPPER TEST [{}] ", long.to_uppercase()));
 }
 
+// covers wasi:http: handler.handle
 #[test]
 fn a_middleware_answers_itself() {
     let upstream = echo();
