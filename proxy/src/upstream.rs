@@ -9,6 +9,7 @@ mod auto;
 mod balance;
 mod breaker;
 mod budget;
+mod call_end;
 mod cluster;
 mod common;
 mod connect;

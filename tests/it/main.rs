@@ -15,6 +15,7 @@ mod drain;
 mod early_data;
 mod edge;
 mod field;
+mod four_abis;
 mod grpc;
 mod guests;
 mod harness;

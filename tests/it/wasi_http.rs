@@ -30,6 +30,7 @@ fn yaml(keys: &str, upstreams: &str) -> String {
     )
 }
 
+// covers wasi:http: incoming-handler.handle, handler.handle, types.request
 #[test]
 fn components_answer_requests() {
     for name in BOTH {
@@ -50,6 +51,7 @@ fn components_answer_requests() {
     }
 }
 
+// covers wasi:http: incoming-handler.handle, types.fields
 #[test]
 fn fields_pass_in_both_directions() {
     let gofe = start("wasi-http", "");
@@ -67,6 +69,7 @@ fn fields_pass_in_both_directions() {
     assert_eq!(get(gofe.address, "/status", &[]).status, 418);
 }
 
+// covers wasi:http: wasi:cli.stdout, wasi:cli.environment
 #[test]
 fn what_components_print_is_a_log_and_their_environment_is_what_the_file_says() {
     for name in BOTH {
@@ -81,6 +84,7 @@ fn what_components_print_is_a_log_and_their_environment_is_what_the_file_says() 
     }
 }
 
+// covers wasi:http: outgoing-handler.handle, client.send
 #[test]
 fn requests_of_components_go_where_they_are_granted_and_nowhere_else() {
     let host = Upstream::text("a host");
@@ -111,6 +115,7 @@ fn requests_of_components_go_where_they_are_granted_and_nowhere_else() {
     }
 }
 
+// covers wasi:http: outgoing-handler.handle, client.send
 #[test]
 fn answers_to_components_are_under_the_limits_of_the_grant() {
     let long = Upstream::text("0123456789");
@@ -129,6 +134,7 @@ fn answers_to_components_are_under_the_limits_of_the_grant() {
     }
 }
 
+// covers wasi:http: types.error-code
 #[test]
 fn a_component_that_fails_costs_its_request_and_no_other() {
     for name in BOTH {

@@ -12,7 +12,7 @@ use clap::CommandFactory;
 
 use crate::wasm::Builder;
 use crate::workspace::Workspace;
-use crate::{Cli, process};
+use crate::{Cli, coverage, process};
 use page::{Page, Place};
 
 /// Checks README, ARCHITECTURE, CHANGELOG, the pages in docs and the configurations in examples.
@@ -21,7 +21,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     component(workspace)?;
     let files = workspace.files()?;
     let tops: BTreeSet<_> = files.iter().filter_map(|file| first_folder(file)).collect();
-    let mut problems = Vec::new();
+    let mut problems = coverage::check(workspace)?;
     let mut configurations: Vec<_> = files.iter().filter(|file| is_example(file)).cloned().collect();
     for file in files.iter().filter(|file| is_page(file)) {
         let text = workspace.text(file)?.unwrap_or_default();

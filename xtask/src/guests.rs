@@ -28,11 +28,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for filter in workspace.modules_in("benches/plugins").iter().filter(|filter| filter.short_name() == "proxy-wasm") {
         fs::copy(builder.build(filter)?, folder.join("bench-proxy-wasm.wasm"))?;
     }
-    // The component of an example.
-    for component in
-        workspace.modules_in("examples/plugins").iter().filter(|component| component.short_name() == "hello")
-    {
-        fs::copy(builder.build(component)?, folder.join("example-hello.wasm"))?;
+    // Those that an example has in its chain.
+    for plugin in workspace.modules_in("examples/plugins") {
+        fs::copy(builder.build(plugin)?, folder.join(format!("example-{}.wasm", plugin.short_name())))?;
     }
     eprintln!("{} guests in {}", guests.len(), folder.display());
     Ok(())

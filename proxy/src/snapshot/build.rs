@@ -354,11 +354,14 @@ impl<'a> Builder<'a> {
             .map(|(name, names)| (name.as_str(), Arc::new(Chain::new(name, steps(names)))))
             .collect();
         let empty = Arc::new(Chain::new("", Vec::new()));
+        let running = self.previous.map(|previous| previous.routes.as_slice()).unwrap_or_default();
+        let running: BTreeMap<&str, &Treatment> =
+            running.iter().filter_map(|route| Some((&*route.name, route.treatment.as_deref()?))).collect();
         let build = |route: &config::Route| Route {
             name: route.name.as_str().into(),
             chain: route.chain.as_deref().map_or(&empty, |name| &chains[name]).clone(),
             action: Action::new(&route.action, upstreams),
-            treatment: Treatment::new(route, upstreams, &chains),
+            treatment: Treatment::new(route, upstreams, &chains, running.get(route.name.as_str()).copied()),
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
             sending: route.sending.clone(),

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::call_end::{self, Judged};
 use super::common::{Common, Events};
 use super::connect::{Connector, Trouble};
 use super::connections::{Place, Turn};
@@ -191,11 +192,19 @@ impl Slot {
             Protocol::Http2 => Box::pin(http2::exchange(flight, request, terms)).await,
             Protocol::Auto => Box::pin(auto::exchange(flight, request, terms)).await,
         };
-        trial.end(match &sent {
+        let end = match &sent {
             Ok(response) => End::Response(response.status()),
             Err(failure) => End::of(&failure.error),
-        });
-        sent
+        };
+        let judged = match &sent {
+            Ok(response) if self.judges.tally.is_some() => call_end::of_head(response),
+            _ => Some(end),
+        };
+        let latency = trial.end(end, judged);
+        match judged {
+            Some(_) => sent,
+            None => sent.map(|response| response.map(|body| Judged::over(body, self, latency))),
+        }
     }
 
     /// Connects, within the time that the configuration gives; with TLS, the handshake is a part of it.

@@ -9,6 +9,7 @@ use hyper::Response;
 use super::{BOTH, start};
 use crate::harness::{Upstream, Wire, full, get, post};
 
+// covers wasi:http: types.body
 #[test]
 fn a_body_streams_through_a_component_in_both_directions() {
     for name in BOTH {
@@ -27,6 +28,7 @@ fn a_body_streams_through_a_component_in_both_directions() {
     }
 }
 
+// covers wasi:http: types.trailers
 #[test]
 fn trailers_pass_through_a_component() {
     for name in BOTH {
@@ -42,6 +44,7 @@ fn trailers_pass_through_a_component() {
     }
 }
 
+// covers wasi:http: types.body
 #[test]
 fn who_does_not_read_stops_who_sends() {
     for name in BOTH {
@@ -81,6 +84,7 @@ fn who_does_not_read_stops_who_sends() {
     }
 }
 
+// covers wasi:http: types.body
 #[test]
 fn bodies_stream_between_a_component_and_the_server_that_it_asks() {
     let upstream = Upstream::start(|request| async move {
@@ -103,6 +107,7 @@ fn bodies_stream_between_a_component_and_the_server_that_it_asks() {
     }
 }
 
+// covers wasi:http: types.content-length
 #[test]
 fn a_body_that_breaks_off_never_looks_whole() {
     for name in BOTH {

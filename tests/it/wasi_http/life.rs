@@ -85,6 +85,7 @@ fn there_are_as_many_instances_as_the_file_says_and_no_more() {
     }
 }
 
+// covers wasi:http: wasi:clocks.monotonic-clock
 #[test]
 fn a_request_that_is_late_ends_its_instance() {
     for name in BOTH {
@@ -110,6 +111,7 @@ fn instances_without_requests_end() {
     }
 }
 
+// covers wasi:http: wasi:clocks.monotonic-clock
 #[test]
 fn a_guest_may_go_on_after_its_answer() {
     let gofe = start("wasi-http", "");

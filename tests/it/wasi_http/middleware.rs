@@ -35,6 +35,7 @@ fn start(upstream: &Upstream, keys: &str, chain: &str, plugins: &str) -> Gofe {
     )
 }
 
+// covers wasi:http: handler.handle
 #[test]
 fn a_middleware_changes_requests_and_responses() {
     let upstream = echo();
@@ -52,6 +53,7 @@ fn a_middleware_changes_requests_and_responses() {
     assert_eq!(post(gofe.address, "/upper", &[], &long).body, format!("POST /UPPER TEST [{}] ", long.to_uppercase()));
 }
 
+// covers wasi:http: handler.handle
 #[test]
 fn a_middleware_answers_itself() {
     let upstream = echo();

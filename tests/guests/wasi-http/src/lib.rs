@@ -30,8 +30,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Guest {
             "/count" => text(out, 200, &count.to_string()),
             "/target" => text(out, 200, &target(&request)),
             "/headers" => headers(&request, out),
-            "/echo" => echo(request, out),
-            "/forward" => forward(request, out),
+            "/echo" => echo(&request, out),
+            "/forward" => forward(&request, out),
             "/fetch" => text(out, 200, &fetch(&header(&request, "x-url"))),
             "/environment" => environment(out),
             "/status" => text(out, 418, "teapot"),
@@ -42,7 +42,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Guest {
             "/trap-in-body" => trap_in_body(&request, out),
             "/loop" => endless(),
             "/memory" => text(out, 200, &vec![1_u8; 1 << 30].len().to_string()),
-            "/sleep" => sleep(),
+            "/sleep" => never(),
             "/afterwards" => afterwards(out),
             "/resources" => resources(out),
             _ => text(out, 404, "no such thing"),
@@ -105,7 +105,7 @@ fn headers(request: &IncomingRequest, out: ResponseOutparam) {
 }
 
 /// Gives the body back as it comes, and the trailers behind it.
-fn echo(request: IncomingRequest, out: ResponseOutparam) {
+fn echo(request: &IncomingRequest, out: ResponseOutparam) {
     let incoming = request.consume().unwrap();
     let headers = Fields::new();
     headers.set("trailer", &[b"x-sum, x-by".to_vec()]).unwrap();
@@ -171,8 +171,8 @@ fn fetch(url: &str) -> String {
 }
 
 /// Lets another server answer: both bodies flow as they come.
-fn forward(request: IncomingRequest, out: ResponseOutparam) {
-    let onward = begin_request(&header(&request, "x-url"), &Method::Post).unwrap();
+fn forward(request: &IncomingRequest, out: ResponseOutparam) {
+    let onward = begin_request(&header(request, "x-url"), &Method::Post).unwrap();
     let body = onward.body().unwrap();
     let sent = outgoing_handler::handle(onward, None).unwrap();
     let trailers = copy(request.consume().unwrap(), &body);
@@ -219,7 +219,8 @@ fn endless() {
     }
 }
 
-fn sleep() {
+/// Never answers.
+fn never() {
     println!("sleeps");
     subscribe_duration(3_600_000_000_000).block();
 }

@@ -47,8 +47,8 @@ impl Guest for Middleware {
     }
 }
 
-fn fields(entries: Vec<(String, Vec<u8>)>, marks: &[(&str, &str)]) -> Fields {
-    let fields = Fields::from_list(&entries).unwrap();
+fn fields(entries: &[(String, Vec<u8>)], marks: &[(&str, &str)]) -> Fields {
+    let fields = Fields::from_list(entries).unwrap();
     for (name, value) in marks {
         fields.append(name, value.as_bytes()).unwrap();
     }
@@ -108,12 +108,12 @@ fn changed(mut input: StreamReader<u8>, trailers: Ended, change: fn(Vec<u8>) -> 
 }
 
 fn marked(request: Request) -> Request {
-    let headers = fields(request.get_headers().copy_all(), &[("x-request", "marked")]);
+    let headers = fields(&request.get_headers().copy_all(), &[("x-request", "marked")]);
     remade(request, headers, keep)
 }
 
 fn marked_response(response: Response) -> Response {
-    let headers = fields(response.get_headers().copy_all(), &[("x-response", "marked")]);
+    let headers = fields(&response.get_headers().copy_all(), &[("x-response", "marked")]);
     let status = response.get_status_code();
     let (_, done) = wit_future::new(|| Ok(()));
     let (body, end) = Response::consume_body(response, done);
@@ -124,11 +124,11 @@ fn marked_response(response: Response) -> Response {
 
 fn upper_request(request: Request) -> Request {
     let headers = request.get_headers().copy_all();
-    remade(request, fields(headers, &[]), to_upper)
+    remade(request, fields(&headers, &[]), to_upper)
 }
 
 fn upper(response: Response) -> Response {
-    let headers = fields(response.get_headers().copy_all(), &[]);
+    let headers = fields(&response.get_headers().copy_all(), &[]);
     let status = response.get_status_code();
     let (_, done) = wit_future::new(|| Ok(()));
     let (body, end) = Response::consume_body(response, done);
