@@ -1,6 +1,7 @@
 //! proxy-wasm plugins, through YAML, in a gofe that runs. The guest does what the request's `x-test` asks for.
 
 mod bodies;
+mod bytes;
 mod callouts;
 mod lifecycle;
 

@@ -93,13 +93,14 @@ impl<'a> Builder<'a> {
         );
         let tls = upstreams::tls(&loaded.source, config, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
+        builder.errors.extend(listeners::misfits(&loaded.source, config, &plugins));
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
         }
         resources.engine.keep_only(|name| config.plugins.contains_key(name));
         let upstreams = builder.upstreams(config, tls);
         let routes = builder.routes(config, &plugins, &upstreams);
-        listeners::passages(config, &upstreams, &mut listeners);
+        listeners::passages(config, &upstreams, &plugins, &mut listeners);
         let (tables, table_of) = listeners::tables(config, &numbers);
         Ok(Snapshot {
             generation,

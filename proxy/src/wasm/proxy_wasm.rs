@@ -7,7 +7,10 @@
 
 mod abi;
 mod callout;
+mod connection;
+mod contexts;
 mod data;
+mod exports;
 mod host;
 mod pairs;
 mod slot;
@@ -26,6 +29,8 @@ use crate::chain::{BodyPolicy, Exchange, Filter, Interest, Outcome, Phase, Phase
 use crate::config::OnError;
 use data::Host;
 use slot::{Entered, Slot};
+
+pub use connection::Connection;
 
 /// One version of a proxy-wasm plugin.
 pub struct ProxyWasmFilter {

@@ -245,6 +245,7 @@ fn the_page_on_coverage_is_whole() {
         include_str!("tests.rs"),
         include_str!("../../../../tests/it/proxy_wasm.rs"),
         include_str!("../../../../tests/it/proxy_wasm/bodies.rs"),
+        include_str!("../../../../tests/it/proxy_wasm/bytes.rs"),
         include_str!("../../../../tests/it/proxy_wasm/callouts.rs"),
         include_str!("../../../../tests/it/proxy_wasm/lifecycle.rs"),
     ]
@@ -253,7 +254,7 @@ fn the_page_on_coverage_is_whole() {
     for (_, name, _) in FUNCTIONS.iter().filter(|function| !matches!(function.1, "sched_yield" | "fd_close")) {
         assert!(rows(name).is_some(), "the page has no row for {name}");
     }
-    let callbacks = include_str!("vm.rs").split('"').filter(|text| text.starts_with("proxy_on_"));
+    let callbacks = include_str!("exports.rs").split('"').filter(|text| text.starts_with("proxy_on_"));
     for name in callbacks.filter(|name| *name != "proxy_on_memory_allocate") {
         assert!(rows(name).is_some(), "the page has no row for {name}");
     }
