@@ -3,6 +3,7 @@
 mod bodies;
 mod bytes;
 mod callouts;
+mod languages;
 mod lifecycle;
 
 use crate::harness::{Answer, Gofe, Upstream, get, guest};

@@ -1,5 +1,7 @@
 //! `cargo xtask guests`: the plugins that only tests load, from `tests/guests` to `target/guests`.
 
+mod assembly_script;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -28,6 +30,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for filter in workspace.modules_in("benches/plugins").iter().filter(|filter| filter.short_name() == "proxy-wasm") {
         fs::copy(builder.build(filter)?, folder.join("bench-proxy-wasm.wasm"))?;
     }
-    eprintln!("{} guests in {}", guests.len(), folder.display());
+    let more = usize::from(assembly_script::build(workspace, &folder.join("assemblyscript.wasm"))?);
+    eprintln!("{} guests in {}", guests.len() + more, folder.display());
     Ok(())
 }

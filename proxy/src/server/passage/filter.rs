@@ -132,6 +132,9 @@ impl Flow<'_> {
             if end {
                 return to.shutdown().await.map_err(broken);
             }
+            if self.took_long() {
+                tokio::task::yield_now().await;
+            }
             let mut chunk = BytesMut::new();
             through = tokio::select! {
                 biased;
@@ -144,6 +147,11 @@ impl Flow<'_> {
                 }
             };
         }
+    }
+
+    /// Whether a filter took so long that others on this worker should have their turn.
+    fn took_long(&self) -> bool {
+        self.filters.lock().iter_mut().fold(false, |long, filter| filter.connection.took_long() | long)
     }
 
     /// Shows bytes to the filters from this one on, in the order of their way.

@@ -47,6 +47,8 @@ pub struct Connection {
     slot: Arc<Slot>,
     serial: u64,
     context: u32,
+    /// The last call took long.
+    long: bool,
 }
 
 impl ProxyWasmFilter {
@@ -60,7 +62,8 @@ impl ProxyWasmFilter {
             slot.renew().await.map_err(LoadError::unavailable)?;
         }
         let serial = slot.serial().ok_or_else(lost)?;
-        let mut connection = Connection { code: self.code.clone(), slot: slot.clone(), serial, context: 0 };
+        let mut connection =
+            Connection { code: self.code.clone(), slot: slot.clone(), serial, context: 0, long: false };
         let begun = connection.timed(PluginMetrics::CONNECTION, |vm, at| {
             let bytes = Bytes {
                 passenger: passenger.clone(),
@@ -94,6 +97,11 @@ impl Connection {
     /// The filter's name.
     pub fn name(&self) -> &str {
         &self.code.env.name
+    }
+
+    /// Whether its last call took so long that others on its worker should have their turn now; says so once.
+    pub fn took_long(&mut self) -> bool {
+        std::mem::take(&mut self.long)
     }
 
     /// There is a connection to an endpoint.
@@ -232,7 +240,9 @@ impl Connection {
         let context = &mut self.context;
         let called = self.slot.try_with(self.serial, |vm| call(vm, context)).unwrap_or_else(|| Err(lost()));
         let (metrics, worker) = (&self.code.env.metrics, self.slot.worker);
-        metrics.call(worker, phase, begun.elapsed());
+        let took = begun.elapsed();
+        self.long = super::is_long(took);
+        metrics.call(worker, phase, took);
         if let Err(fault) = &called {
             metrics.fault(worker, fault.kind.name());
         }

@@ -14,8 +14,8 @@ use proptest::prelude::*;
 
 use super::ProxyWasmFilter;
 use crate::chain::{
-    Client, Directory, Exchange, Filter, Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse, Outcome,
-    Phase, Retrying, State,
+    Client, Directory, Exchange, FaultKind, Filter, Opening, Outbound, OutboundError, OutboundRequest,
+    OutboundResponse, Outcome, Phase, Retrying, State,
 };
 use crate::config::{Allow, InstanceMode, OnError, Output, PluginLimits, Vm};
 use crate::http::Body;
@@ -235,6 +235,39 @@ fn version_0_1_0_has_its_own_callbacks_and_functions() {
         (func (export \"proxy_on_request_headers\") (param i32 i32) (result i32) (drop (call $continue)) i32.const 1))";
     let filter = load(&engine, module).unwrap();
     assert!(matches!(phase(&filter, Phase::RequestHeaders, &mut exchange()), Some(Outcome::Continue)));
+}
+
+/// Calls hold their worker up for their limit at the most, and never two of them in a row.
+#[test]
+fn others_have_their_turn_between_two_calls_that_take_long() {
+    let engine = Engine::new().unwrap();
+    let looping = small("i32.const 1024", "(loop $again (br $again)) i32.const 0");
+    let module = wat::parse_str(looping).unwrap();
+    let artifact = Artifact::load(&engine, &module, None, None).unwrap();
+    let mut env = env("null");
+    env.limits.time = Duration::from_millis(5);
+    let filter = ProxyWasmFilter::load(&engine, &artifact, env).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (sender, events) = std::sync::mpsc::channel();
+    let told = sender.clone();
+    runtime.block_on(async move {
+        let neighbour = tokio::spawn(async move {
+            while told.send("neighbour").is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        for _ in 0..3 {
+            let mut exchange = exchange();
+            exchange.lap();
+            let outcome = filter.call(Phase::RequestHeaders, &mut exchange).await;
+            assert!(matches!(outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Deadline));
+            sender.send("loop").unwrap();
+        }
+        neighbour.abort();
+    });
+    let events: Vec<_> = events.iter().collect();
+    assert_eq!(events.iter().filter(|event| **event == "loop").count(), 3);
+    assert!(!events.windows(2).any(|two| two == ["loop", "loop"]), "{events:?}");
 }
 
 /// The page's table has every function and every callback, and the tests that it names are there.
