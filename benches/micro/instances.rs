@@ -1,5 +1,7 @@
 //! Where the instance of a call comes from.
 
+use std::sync::Arc;
+
 use divan::{Bencher, black_box};
 use gofe::chain::Phase;
 use gofe::wasm::Pool;
@@ -12,7 +14,7 @@ type Instance = [usize; 48];
 /// Takes an instance from the worker's pool and gives it back.
 #[divan::bench]
 fn lease(bencher: Bencher<'_, '_>) {
-    let pool: Pool<Instance> = Pool::new(1);
+    let pool: Arc<Pool<Instance>> = Arc::new(Pool::new(1));
     pool.put(0, [0; 48]);
     bencher.bench_local(|| {
         let instance = pool.take(black_box(0)).expect("the one that was given back");

@@ -13,6 +13,7 @@ mod lent;
 mod limits;
 mod load;
 mod memory;
+mod pace;
 mod pool;
 mod proxy_wasm;
 mod recognise;

@@ -12,6 +12,7 @@ mod bodies;
 mod choices;
 mod cli;
 mod drain;
+mod early_data;
 mod edge;
 mod field;
 mod grpc;

@@ -3,6 +3,7 @@
 mod bench;
 mod conformance;
 mod docs;
+mod fuzz;
 mod guests;
 mod lint;
 mod plugins;
@@ -69,11 +70,19 @@ enum Task {
         /// Only this suite.
         suite: Option<conformance::Suite>,
     },
-    /// Install what the other commands use: WASM targets, clippy, rustfmt, curl, valgrind, cargo-deny.
+    /// Search for inputs that break what reads strangers' bytes, in every fuzz target or in some.
+    Fuzz(fuzz::Options),
+    /// Install what the other commands use: WASM targets, clippy, rustfmt, curl, a C++ compiler, valgrind, cargo-deny.
     Setup,
 }
 
 fn main() -> ExitCode {
+    if let Some(compiled) = fuzz::compile() {
+        return compiled.unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        });
+    }
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -107,6 +116,7 @@ fn run(cli: Cli) -> Result<()> {
         Task::CheckDocs => docs::check(&workspace),
         Task::Bench { what } => bench::run(&workspace, &what),
         Task::Conformance { suite } => conformance::run(&workspace, suite),
+        Task::Fuzz(options) => fuzz::run(&workspace, &options).map(|outcome| outcome.tell()),
         Task::Setup => setup::all(&workspace),
     }
 }

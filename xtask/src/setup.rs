@@ -1,4 +1,5 @@
-//! What the tests need beside stable Rust: targets and components by rustup, curl, valgrind, and on request cargo-deny.
+//! What the tests need beside stable Rust: targets and components by rustup, curl, a C++ compiler, valgrind, and on
+//! request cargo-deny.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +20,9 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
 /// Also gets what the other commands use where it is there.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     ensure(workspace)?;
+    if !cpp()? {
+        eprintln!("a C++ compiler is not there; without it, `cargo xtask test` searches nothing with libFuzzer");
+    }
     if !valgrind()? {
         eprintln!("valgrind is not there; without it, `cargo xtask test` counts no instructions");
     }
@@ -140,6 +144,19 @@ pub(crate) fn valgrind() -> Result<bool> {
     }
     // Without a network the guard is left out, and what went wrong is above that.
     if let Err(error) = install(&["valgrind"]) {
+        eprintln!("{error:#}");
+    }
+    Ok(is_there())
+}
+
+/// Makes sure of a C++ compiler, which libFuzzer is built with. False where there is none and none can be had.
+pub(crate) fn cpp() -> Result<bool> {
+    let is_there = || process::succeeds(Command::new("c++").arg("--version"));
+    if is_there() || !can_install() {
+        return Ok(is_there());
+    }
+    // Without a network the search is left out, and what went wrong is above that.
+    if let Err(error) = install(&["g++"]) {
         eprintln!("{error:#}");
     }
     Ok(is_there())

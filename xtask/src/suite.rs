@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use crate::bench::instructions;
 use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
-use crate::{docs, guests, lint, plugins, process, setup};
+use crate::{docs, fuzz, guests, lint, plugins, process, setup};
 
 /// A part of the suite that can run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,6 +17,8 @@ pub(crate) enum Part {
     Plugins,
     /// Unit, integration, golden and documentation tests.
     Tests,
+    /// Whether an input is found that breaks a fuzz target, in a minute for each.
+    Fuzz,
     /// Whether the pages name what there is.
     Docs,
     /// What requests and plugins cost in instructions, beside the baseline.
@@ -38,6 +40,9 @@ pub(crate) fn run(workspace: &Workspace, only: Option<Part>, arguments: &[String
     }
     if wanted(Part::Tests) {
         steps.run("tests", "cargo xtask test --only tests", || tests(workspace, arguments).map(|()| Outcome::Done));
+    }
+    if wanted(Part::Fuzz) {
+        steps.run("fuzz", "cargo xtask fuzz", || fuzz::run(workspace, &fuzz::Options::default()));
     }
     if wanted(Part::Docs) {
         steps.run("docs", "cargo xtask check-docs", || docs::check(workspace).map(|()| Outcome::Done));

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -258,6 +258,12 @@ impl Client {
         Self { worker, address, ip, peer, tls, edge: None, listener: 0, trusted: None, secure }
     }
 
+    /// Whether what the client has sent may be a replay of what another has recorded: its handshake is not complete.
+    pub fn is_early(&self) -> bool {
+        let complete = self.tls.as_ref().and_then(|tls| tls.complete.as_ref());
+        complete.is_some_and(|complete| !complete.load(Ordering::Acquire))
+    }
+
     /// Whom a request comes from, where trusted proxies in front of gofe say so: nothing where that is this client.
     pub fn behind(&self, headers: &HeaderMap) -> Option<Self> {
         let origin = origin::find(self.trusted.as_deref()?, self.address.ip(), headers)?;
@@ -292,6 +298,8 @@ pub struct TlsInfo {
     pub client_fingerprint: Option<String>,
     /// The header that carries the subject to chain and upstream, where the listener asks for one.
     pub identity: Option<(HeaderName, HeaderValue)>,
+    /// Whether the handshake is complete by now, where the client may have sent requests before it was (0-RTT).
+    pub complete: Option<Arc<AtomicBool>>,
 }
 
 /// What a plugin may ask about the configuration that its request runs under.

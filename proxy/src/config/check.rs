@@ -4,6 +4,7 @@ mod acme;
 mod actions;
 mod balance;
 mod discovery;
+mod early_data;
 mod http3;
 mod listeners;
 mod matches;

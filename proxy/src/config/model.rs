@@ -34,7 +34,7 @@ pub use send::{
     Sending, UpstreamTls, VerifyServer, Window,
 };
 pub use tcp::Tcp;
-pub use tls::{Alpn, Certificate, ClientCertificates, Hsts, Redirect, Tls, TlsVersion, Verify};
+pub use tls::{Alpn, Certificate, ClientCertificates, EarlyData, Hsts, Redirect, Tls, TlsVersion, Verify};
 pub use treatment::{
     Choice, Edits, FallbackAnswer, Fault, FieldValue, Fixed, Mirror, Part, PathRewrite, Rewrite, RouteFallback,
     RouteRedirect, Share, Split, Sticky, Text, Treatment, Variable,

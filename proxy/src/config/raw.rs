@@ -265,6 +265,7 @@ maps_only! {
 
 mod acme;
 mod balance;
+mod early_data;
 mod http3;
 mod keys;
 mod listener;
@@ -280,6 +281,7 @@ pub(super) use balance::{
     RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
     RawOutliers,
 };
+pub(super) use early_data::RawEarlyData;
 pub(super) use http3::RawHttp3;
 pub(super) use keys::{route_keys, upstream_keys};
 pub(super) use listener::{RawListener, RawProxyProtocol, RawTrustedProxies};

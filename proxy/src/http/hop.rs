@@ -199,8 +199,10 @@ fn is_hop(name: &str) -> bool {
 
 /// Fields that `Connection` cannot name away: the framing's, and those that gofe itself sets.
 fn is_guarded(name: &str) -> bool {
-    matches!(name, "host" | "content-length" | "transfer-encoding" | "te" | "via" | "forwarded" | "trailer")
-        || name.starts_with("x-forwarded-")
+    matches!(
+        name,
+        "host" | "content-length" | "transfer-encoding" | "te" | "via" | "forwarded" | "trailer" | "early-data"
+    ) || name.starts_with("x-forwarded-")
 }
 
 /// Fields about the client that only gofe may set, besides those that it always overwrites.

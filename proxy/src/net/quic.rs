@@ -4,13 +4,16 @@
 //! connection is found by its ID alone, also after the client has moved to another address or port. Only that is the
 //! endpoint's work. Each connection is given to a worker, whose runtime runs all of it: keys, streams, timers, writes.
 
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
-use quinn::{EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt, ZeroRttAccepted};
 use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -45,7 +48,13 @@ pub struct QuicSecured {
     pub connection: quinn::Connection,
     /// What TLS says of it.
     pub info: Box<TlsInfo>,
+    /// The rest of its handshake, where clients may send requests before that is complete. Ends with an error where it
+    /// came to nothing.
+    pub rest: Option<RestOfHandshake>,
 }
+
+/// What is left of a handshake.
+pub type RestOfHandshake = Pin<Box<dyn Future<Output = Result<(), HandshakeError>> + Send>>;
 
 /// Binds the UDP socket of an address.
 ///
@@ -107,21 +116,58 @@ impl QuicArrival {
         let mut config = ServerConfig::with_crypto(tls.quic());
         config.transport_config(Arc::new(transport(limits)));
         let failed = |error: quinn::ConnectionError| HandshakeError::of_quic(&error);
-        let connecting = self.0.accept_with(Arc::new(config)).map_err(failed)?;
+        let mut connecting = self.0.accept_with(Arc::new(config)).map_err(failed)?;
+        if tls.takes_early_data() {
+            let hello = tokio::time::timeout(tls.timeout(), connecting.handshake_data()).await;
+            hello.map_err(|_| HandshakeError::timeout(tls.timeout()))?.map_err(failed)?;
+            return match connecting.into_0rtt() {
+                Ok((connection, accepted)) => Ok(begun(connection, accepted, tls.timeout())),
+                Err(_) => Err(HandshakeError::of_quic(&quinn::ConnectionError::LocallyClosed)),
+            };
+        }
         let connection = match tokio::time::timeout(tls.timeout(), connecting).await {
             Ok(connected) => connected.map_err(failed)?,
             Err(_) => return Err(HandshakeError::timeout(tls.timeout())),
         };
-        let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
-        let server_name = data.and_then(|data| data.server_name).map(Into::into);
-        let mut info = Box::new(TlsInfo { version: "TLSv1.3", server_name, ..TlsInfo::default() });
+        let mut info = Box::new(TlsInfo { version: "TLSv1.3", server_name: asked(&connection), ..TlsInfo::default() });
         let certificates =
             connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'_>>>().ok());
         if let Some(certificate) = certificates.as_deref().and_then(|certificates| certificates.first()) {
             tls.identify(certificate, &mut info)?;
         }
-        Ok(QuicSecured { connection, info })
+        Ok(QuicSecured { connection, info, rest: None })
     }
+}
+
+/// A connection that is served before its handshake is complete. No client shows a certificate there.
+fn begun(connection: quinn::Connection, accepted: ZeroRttAccepted, timeout: Duration) -> QuicSecured {
+    let complete = Arc::new(AtomicBool::new(false));
+    let info = TlsInfo {
+        version: "TLSv1.3",
+        server_name: asked(&connection),
+        complete: Some(complete.clone()),
+        ..TlsInfo::default()
+    };
+    let waiting = connection.clone();
+    let rest = async move {
+        let ended = tokio::time::timeout(timeout, accepted).await;
+        match (ended, waiting.close_reason()) {
+            (Ok(_), None) => complete.store(true, Ordering::Release),
+            (Ok(_), Some(error)) => return Err(HandshakeError::of_quic(&error)),
+            (Err(_), _) => {
+                waiting.close(VarInt::from_u32(0), b"");
+                return Err(HandshakeError::timeout(timeout));
+            }
+        }
+        Ok(())
+    };
+    QuicSecured { connection, info: Box::new(info), rest: Some(Box::pin(rest)) }
+}
+
+/// The name that the client asked for.
+fn asked(connection: &quinn::Connection) -> Option<Box<str>> {
+    let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    data.and_then(|data| data.server_name).map(Into::into)
 }
 
 fn transport(limits: QuicLimits) -> TransportConfig {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use super::Batched;
+use super::tls::Early;
 
 /// A client's connection. What TLS needs is in a box, so that a cleartext connection is no bigger for it.
 pub enum Stream {
@@ -15,6 +16,8 @@ pub enum Stream {
     Plain(Batched),
     /// TLS.
     Tls(Box<TlsStream<Batched>>),
+    /// TLS whose client sent data before the handshake was complete.
+    Early(Box<Early>),
 }
 
 impl Stream {
@@ -30,6 +33,7 @@ impl Stream {
                 // It wants nothing from the socket while there is text that was decrypted and not taken.
                 if session.wants_read() { socket.readable().await } else { Ok(()) }
             }
+            Self::Early(stream) => stream.readable().await,
         }
     }
 
@@ -40,15 +44,18 @@ impl Stream {
     pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_read(buffer),
-            Self::Tls(stream) => {
-                let mut read = ReadBuf::new(buffer);
-                // Whoever would be woken waits by `readable`.
-                match Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut read) {
-                    Poll::Ready(result) => result.map(|()| read.filled().len()),
-                    Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-                }
-            }
+            Self::Tls(stream) => try_read(stream.as_mut(), buffer),
+            Self::Early(stream) => try_read(stream.as_mut(), buffer),
         }
+    }
+}
+
+fn try_read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
+    let mut read = ReadBuf::new(buffer);
+    // Whoever would be woken waits by `readable`.
+    match Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut read) {
+        Poll::Ready(result) => result.map(|()| read.filled().len()),
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 
@@ -58,6 +65,7 @@ macro_rules! either {
         match $stream.get_mut() {
             Self::Plain($inner) => $call,
             Self::Tls($inner) => $call,
+            Self::Early($inner) => $call,
         }
     };
 }
@@ -93,6 +101,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Early(stream) => stream.is_write_vectored(),
         }
     }
 }

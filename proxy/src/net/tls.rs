@@ -3,6 +3,7 @@
 mod authorities;
 mod certificate;
 mod client;
+mod early;
 mod file;
 mod handshake;
 mod hello;
@@ -24,6 +25,8 @@ use super::quic::Crypto;
 use crate::config::{self, Alpn, Challenge, TlsVersion};
 use authorities::Authorities;
 pub use client::{ClientTls, Offer};
+pub(super) use early::Early;
+use early::Sessions;
 pub use handshake::{HandshakeError, Secured};
 pub use hello::{HelloError, read_hello};
 use resolver::Resolver;
@@ -43,6 +46,8 @@ pub struct Tls {
     /// The header that carries the subject of clients' certificates.
     header: Option<HeaderName>,
     clients: Option<[u8; 32]>,
+    /// The sessions that clients may resume, where they may send data with their first message.
+    sessions: Option<Arc<Sessions>>,
 }
 
 /// Something about the files of TLS.
@@ -122,12 +127,22 @@ impl Tls {
         if config.acme.as_ref().is_some_and(|acme| acme.challenge == Challenge::TlsAlpn01) {
             server.alpn_protocols.push(PROOF.to_vec());
         }
-        // What a session needs is in its ticket, so that every worker can resume it and none remembers it.
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.ticketer = tickets(clients, running)?;
+        let sessions = config.early_data.map(|early| sessions(early.sessions, running));
+        match (&sessions, config.early_data) {
+            (Some(sessions), Some(early)) => {
+                server.session_storage = sessions.clone();
+                server.max_early_data_size = early.size;
+                server.send_half_rtt_data = true;
+            }
+            // What a session needs is in its ticket, so that every worker can resume it and none remembers it.
+            _ => {
+                server.session_storage = Arc::new(NoServerSessionStorage {});
+                server.ticketer = tickets(clients, running)?;
+            }
+        }
         let header = config.client_certificates.as_ref().and_then(|clients| clients.header.clone());
         let quic = quic(&server)?;
-        Ok(Self { config: Arc::new(server), quic, timeout: config.handshake_timeout, header, clients })
+        Ok(Self { config: Arc::new(server), quic, timeout: config.handshake_timeout, header, clients, sessions })
     }
 
     /// What QUIC needs of it.
@@ -140,6 +155,11 @@ impl Tls {
         self.timeout
     }
 
+    /// Whether clients may send data before the handshake is complete.
+    pub(super) fn takes_early_data(&self) -> bool {
+        self.sessions.is_some()
+    }
+
     /// The header that carries the subject of clients' certificates.
     pub fn header(&self) -> Option<&HeaderName> {
         self.header.as_ref()
@@ -150,6 +170,10 @@ impl Tls {
 fn quic(server: &ServerConfig) -> Result<Crypto, rustls::Error> {
     let mut server = server.clone();
     server.alpn_protocols = vec![b"h3".to_vec()];
+    // QUIC has limits of its own, and knows either none here or this (RFC 9001, section 4.6.1).
+    if server.max_early_data_size > 0 {
+        server.max_early_data_size = u32::MAX;
+    }
     let quic = QuicServerConfig::try_from(server).map_err(|error| rustls::Error::General(error.to_string()))?;
     Ok(Arc::new(quic))
 }
@@ -175,8 +199,14 @@ fn protocol(alpn: Alpn) -> &'static [u8] {
 /// A session that is resumed shows no certificate again. So tickets hold only as long as the same authorities are
 /// asked for, and never on another listener.
 fn tickets(clients: Option<[u8; 32]>, running: Option<&Tls>) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
-    match running.filter(|running| running.clients == clients) {
+    match running.filter(|running| running.clients == clients && running.sessions.is_none()) {
         Some(running) => Ok(running.config.ticketer.clone()),
         None => aws_lc_rs::Ticketer::new(),
     }
+}
+
+/// Where sessions are kept: those of `running` stay, where there may be as many.
+fn sessions(most: u64, running: Option<&Tls>) -> Arc<Sessions> {
+    let kept = running.and_then(|running| running.sessions.clone()).filter(|sessions| sessions.most() == most);
+    kept.unwrap_or_else(|| Sessions::new(most))
 }

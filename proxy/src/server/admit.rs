@@ -2,9 +2,11 @@
 
 use http::header::{COOKIE, HOST};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
 
 use super::rescue::Refusal;
+
+const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
 /// Checks a request and brings it into one form: the target in origin-form (RFC 9112, section 3.2.1), and one `Host`.
 ///
@@ -27,6 +29,17 @@ pub(super) fn admit(parts: &mut request::Parts, most: usize) -> Result<(), Refus
         join_cookies(&mut parts.headers);
     }
     origin_form(parts)
+}
+
+/// Checks a request that was sent before its client's handshake was complete, and says so to all who look at it: it may be
+/// a replay (RFC 8470, sections 3 and 5.1). What is not safe to be done twice must be asked for again.
+#[cold]
+pub(super) fn early(parts: &mut request::Parts, wishes: bool) -> Result<(), Refusal> {
+    if wishes || !parts.method.is_safe() {
+        return Err(Refusal::TooEarly);
+    }
+    parts.headers.insert(EARLY_DATA, HeaderValue::from_static("1"));
+    Ok(())
 }
 
 /// Checks the fields of a message in frames (RFC 9113, section 8.2.1), and puts its cookies into one field, as HTTP/1 has

@@ -2,6 +2,7 @@
 
 mod upload;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +20,11 @@ use tracing::debug;
 use super::clients::Place;
 use super::request::handle;
 use super::watch::{Patience, Watch};
-use super::worker::{Command, Worker};
+use super::worker::{Command, Count, Worker};
 use crate::chain::{Client, Reply};
 use crate::config::Address;
 use crate::http::Body;
-use crate::net::{QuicArrival, QuicEndpoint, QuicLimits, QuicSecured};
+use crate::net::{QuicArrival, QuicEndpoint, QuicLimits, QuicSecured, RestOfHandshake};
 use crate::snapshot::Listener;
 
 /// How often to look at a connection.
@@ -60,23 +61,61 @@ pub(super) async fn serve(worker: Arc<Worker>, arrival: QuicArrival, at: &Addres
         () = worker.shared.drained() => return,
     };
     worker.metrics.handshake(worker.index, secured.as_ref().map_or_else(|error| error.reason, |_| "quic"));
-    let QuicSecured { connection, info } = match secured {
+    let QuicSecured { connection, info, rest } = match secured {
         Ok(secured) => secured,
         Err(error) => return debug!(%address, reason = error.reason, "no QUIC handshake: {error}"),
     };
-    drop(handshake);
-    // Before the handshake anybody could have written this address, and taken another's places.
     let speaks_for_itself = trusted.as_ref().is_none_or(|trusted| !trusted.from.contains(address.ip()));
-    let most = worker.pinner.pin().config().limits.connections_per_client;
-    let place = speaks_for_itself.then(|| Place::take(&worker.shared, address.ip(), most));
-    if let Some(None) = place {
-        worker.metrics.connection_refused(worker.index, "client");
-        return debug!(%address, most, "a connection is refused: the client has too many");
-    }
     let client = Client { edge, listener: number, trusted, ..Client::new(worker.index, address, Some(info)) };
-    if let Err(error) = requests(&worker, connection, &Arc::new(client)).await {
+    let client = Arc::new(client);
+    let place = place(&worker, rest, handshake, address, speaks_for_itself);
+    let served = match client.is_early() {
+        false => match place.await {
+            Some(_place) => requests(&worker, connection, &client).await,
+            None => return,
+        },
+        true => tokio::select! {
+            // Whoever sends something right behind the handshake finds it complete.
+            biased;
+            () = async {
+                if let Some(_place) = place.await {
+                    std::future::pending::<()>().await;
+                }
+            } => return,
+            served = requests(&worker, connection.clone(), &client) => served,
+        },
+    };
+    if let Err(error) = served {
         debug!(%address, "the connection broke off: {error}");
     }
+}
+
+/// Takes a place among the client's connections when its handshake is complete: before, anybody could have written this
+/// address, and taken another's places. Nothing where there is no place, or no handshake.
+async fn place(
+    worker: &Worker,
+    rest: Option<RestOfHandshake>,
+    handshake: Count,
+    address: SocketAddr,
+    speaks_for_itself: bool,
+) -> Option<Option<Place>> {
+    if let Some(rest) = rest
+        && let Err(error) = rest.await
+    {
+        debug!(%address, reason = error.reason, "no QUIC handshake: {error}");
+        return None;
+    }
+    drop(handshake);
+    if !speaks_for_itself {
+        return Some(None);
+    }
+    let most = worker.pinner.pin().config().limits.connections_per_client;
+    let place = Place::take(&worker.shared, address.ip(), most);
+    if place.is_none() {
+        worker.metrics.connection_refused(worker.index, "client");
+        debug!(%address, most, "a connection is refused: the client has too many");
+    }
+    place.map(Some)
 }
 
 /// Serves the requests of a connection, until the client has ended it, it was idle for too long, or gofe drains and all

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Method, Request, Response, StatusCode, response};
 use tokio::time::timeout_at;
 
-use super::admit::admit;
+use super::admit::{admit, early};
 use super::flight::{Ending, Flight};
 use super::grpc::refusal;
 use super::meter::{Meter, Pace};
@@ -52,7 +52,10 @@ pub(super) async fn handle(
     let version = parts.version;
     let pin = worker.pinner.pin();
     let wish = Wish::take(&mut parts);
-    let admitted = admit(&mut parts, pin.config().limits.header_count);
+    let mut admitted = admit(&mut parts, pin.config().limits.header_count);
+    if client.is_early() {
+        admitted = admitted.and_then(|()| early(&mut parts, wish.is_some()));
+    }
     if let Some(answers) = &pin.answers
         && let Some(text) = answers.text(parts.uri.path()).filter(|_| client.tls.is_none())
     {

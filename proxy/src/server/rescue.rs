@@ -33,6 +33,9 @@ pub(super) enum Refusal {
     /// one that the route was chosen by.
     #[error("the path can be read in two ways")]
     AmbiguousPath,
+    /// A request that may be a replay, and asks for more than to look at something (RFC 8470, section 5.2).
+    #[error("the request came before its client's TLS handshake was complete, and is not safe to be done twice")]
+    TooEarly,
     /// A tunnel by HTTP/2 that the route or its upstream does not have.
     #[error("the change of protocol is not served here")]
     Upgrade,
@@ -81,6 +84,7 @@ impl Trouble {
             Self::Refused(Refusal::TooManyFields) => "too-many-headers",
             Self::Refused(Refusal::AmbiguousPath) => "ambiguous-path",
             Self::Refused(Refusal::Upgrade) => "upgrade-refused",
+            Self::Refused(Refusal::TooEarly) => "too-early",
             Self::NoRoute => "no-route",
             Self::Body(error) | Self::Upstream(upstream::Error::RequestBody(error)) => match error {
                 BodyError::TooLarge(_) => "body-too-large",
@@ -114,6 +118,7 @@ impl Trouble {
             Self::Refused(Refusal::TooManyFields) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             // RFC 9220, section 3.
             Self::Refused(Refusal::Upgrade) => StatusCode::NOT_IMPLEMENTED,
+            Self::Refused(Refusal::TooEarly) => StatusCode::TOO_EARLY,
             Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Body(error) => match error {
@@ -132,7 +137,8 @@ impl Trouble {
 
     /// Whether the connection's framing is in doubt, so that nothing more may be read from it.
     pub(super) fn closes(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Body(_) | Self::Upstream(upstream::Error::RequestBody(_)))
+        matches!(self, Self::Refused(refusal) if *refusal != Refusal::TooEarly)
+            || matches!(self, Self::Body(_) | Self::Upstream(upstream::Error::RequestBody(_)))
     }
 }
 

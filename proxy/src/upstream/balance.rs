@@ -197,10 +197,13 @@ impl Group {
             }
             Policy::RoundRobin => turn.smooth.lock().next(|seat| level.share(seat)),
             Policy::LeastRequest => self.of_two(level, |seat| level.load(seat, in_flight(seat) as f64)),
-            Policy::PeakEwma { .. } => self.of_two(level, |seat| {
-                let cost = slot(seat).judges.latency.as_ref().map_or(0.0, |ewma| ewma.cost(in_flight(seat)));
-                level.load(seat, cost)
-            }),
+            Policy::PeakEwma { .. } => {
+                let now = Instant::now();
+                self.of_two(level, |seat| {
+                    let cost = slot(seat).judges.latency.as_ref().map_or(0.0, |ewma| ewma.cost(in_flight(seat), now));
+                    level.load(seat, cost)
+                })
+            }
             Policy::Random => self.any(level),
             Policy::RingHash { .. } | Policy::Maglev { .. } => match &level.table {
                 Some(table) => table.find(key.unwrap_or_else(|| self.dice.roll())),

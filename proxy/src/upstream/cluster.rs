@@ -176,7 +176,8 @@ impl Cluster {
             }
             Fleet::Endpoints { members, key, .. } => (members, key.as_ref()),
         };
-        let ticket = self.common.enter(call.sending.importance, call.events)?;
+        let begun = Instant::now();
+        let ticket = self.common.enter(call.sending.importance, call.events, begun)?;
         message::settle_length(&mut request);
         let watch = Watch::over(request.body_mut());
         let terms = Terms { watch, ends: call.ends, deadline: call.deadline, events: call.events };
@@ -187,9 +188,9 @@ impl Cluster {
         let pick = Pick::new(members.lane(call.worker), hint);
         let policy = Policy { retry: call.retry, hedge: call.sending.hedge.or(self.common.sending.hedge) };
         let sent = if policy.is_plain() {
-            send_to_one(pick, request, &terms).await
+            send_to_one(pick, request, &terms, begun).await
         } else {
-            Box::pin(tries::send(&self.common, pick, request, &call, &terms, policy)).await
+            Box::pin(tries::send(&self.common, pick, request, &call, &terms, policy, begun)).await
         };
         let sent = sent.unwrap_or_else(|| {
             Err(Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: call.hint.subset.to_vec() })
@@ -254,15 +255,17 @@ impl Cluster {
     }
 }
 
-/// Sends a request to one endpoint after the other until it was sent; none where there is no endpoint.
+/// Sends a request, which begins now, to one endpoint after the other until it was sent; none where there is no endpoint.
 async fn send_to_one(
     mut pick: Pick<'_>,
     mut request: Box<Request<Body>>,
     terms: &Terms<'_>,
+    now: Instant,
 ) -> Option<Result<Sent, Error>> {
     let mut last = None;
+    let mut begun = Some(now);
     while let Some(slot) = pick.next() {
-        match slot.send(request, terms, None).await {
+        match slot.send(request, terms, None, begun.take().unwrap_or_else(Instant::now)).await {
             Ok(response) => return Some(Ok(Sent { response, endpoint: Arc::clone(&slot.address) })),
             Err(Failure { error, unsent: None }) => return Some(Err(error)),
             Err(Failure { error, .. }) if error.is_final() => return Some(Err(error)),

@@ -84,13 +84,18 @@ impl Common {
     }
 
     /// Lets one more request in, where there are limits on them.
-    pub(super) fn enter(self: &Arc<Self>, importance: Importance, events: Events<'_>) -> Result<Option<Ticket>, Error> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        importance: Importance,
+        events: Events<'_>,
+        begun: Instant,
+    ) -> Result<Option<Ticket>, Error> {
         let most = self.sending.limits.requests;
         if most.is_none() && self.limiter.is_none() {
             return Ok(None);
         }
         let before = self.requests.fetch_add(1, Relaxed);
-        let ticket = Ticket { common: Arc::clone(self), begun: Instant::now() };
+        let ticket = Ticket { common: Arc::clone(self), begun };
         let limit = if most.is_some_and(|most| before >= most) {
             "requests"
         } else if self.limiter.as_ref().is_some_and(|limiter| !limiter.fits(before, importance)) {
@@ -137,8 +142,9 @@ impl Ticket {
     /// The head of the response came.
     pub(super) fn answered(&self) {
         if let Some(limiter) = &self.common.limiter {
-            let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            limiter.answered(micros, self.common.requests.load(Relaxed), millis());
+            let now = Instant::now();
+            let micros = u64::try_from(now.duration_since(self.begun).as_micros()).unwrap_or(u64::MAX);
+            limiter.answered(micros, self.common.requests.load(Relaxed), millis(now));
         }
     }
 }
@@ -149,10 +155,11 @@ impl Drop for Ticket {
     }
 }
 
-/// The time, in milliseconds since some moment before.
-pub(super) fn millis() -> u64 {
+/// A time, in milliseconds since some moment before. To read the clock costs more than what is done by it, so whoever does
+/// several things at once reads it once.
+pub(super) fn millis(now: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     // From a time on at which all that ever happened is long ago.
     const BEFORE: Duration = Duration::from_secs(100_000);
-    u64::try_from((START.elapsed() + BEFORE).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from((now.saturating_duration_since(*START) + BEFORE).as_millis()).unwrap_or(u64::MAX)
 }

@@ -17,6 +17,8 @@ pub(super) struct Outcome {
     pub(super) end: End,
     /// From the choice of the endpoint to the head of its response, or to the failure.
     pub(super) latency: Duration,
+    /// When it ended.
+    pub(super) at: Instant,
 }
 
 /// What came of a try.
@@ -73,7 +75,7 @@ impl Judges {
         if let Some(latency) = &self.latency
             && outcome.end != End::Nothing
         {
-            latency.observe(outcome.latency, Instant::now());
+            latency.observe(outcome.latency, outcome.at);
         }
         if let Some(tally) = &self.tally {
             tally.hear(outcome, &endpoint.streak);

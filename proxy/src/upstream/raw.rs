@@ -28,7 +28,8 @@ impl Slot {
         match self.connect(terms, Offer::Http1).await {
             Ok((stream, _)) => Ok(Box::new(Counted { stream, _flight: flight })),
             Err(error) => {
-                self.report(&Outcome { end: End::of(&error), latency: begun.elapsed() });
+                let at = Instant::now();
+                self.report(&Outcome { end: End::of(&error), latency: at.duration_since(begun), at });
                 Err(error)
             }
         }

@@ -171,14 +171,16 @@ impl Slot {
         self.judges.hear(outcome, &self.endpoint);
     }
 
-    /// Sends a request and waits for the head of its response; whoever waits gives up after `limit`, where there is one.
+    /// Sends a request, which begins now, and waits for the head of its response; whoever waits gives up after `limit`,
+    /// where there is one.
     pub(super) async fn send(
         self: &Arc<Self>,
         request: Box<Request<Body>>,
         terms: &Terms<'_>,
         limit: Option<Duration>,
+        now: std::time::Instant,
     ) -> Result<Response<Body>, Failure> {
-        let mut trial = match Trial::begin(self, terms, limit) {
+        let mut trial = match Trial::begin(self, terms, limit, now) {
             Ok(trial) => trial,
             Err(error) => return Err(Failure { error, unsent: Some(request) }),
         };

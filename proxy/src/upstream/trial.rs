@@ -22,21 +22,25 @@ pub(super) struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// Begins a try, unless a breaker is open.
-    pub(super) fn begin(slot: &'a Slot, terms: &'a Terms<'a>, limit: Option<Duration>) -> Result<Self, Error> {
-        let begun = Instant::now();
+    pub(super) fn begin(
+        slot: &'a Slot,
+        terms: &'a Terms<'a>,
+        limit: Option<Duration>,
+        begun: Instant,
+    ) -> Result<Self, Error> {
         let until = limit.map_or(terms.deadline, |limit| terms.deadline.min(begun + limit));
         let refused = |endpoint| Error::CircuitOpen { upstream: Arc::clone(&slot.upstream), endpoint };
         // The endpoint's goes first: a request that goes elsewhere is no probe of the upstream.
         let endpoint = match &slot.endpoint.breaker {
             None => None,
             Some(breaker) => Some(
-                admit(breaker, slot, Some(&slot.address), terms)
+                admit(breaker, slot, Some(&slot.address), terms, begun)
                     .ok_or_else(|| refused(Some(Arc::clone(&slot.address))))?,
             ),
         };
         let upstream = match &slot.common.breaker {
             None => None,
-            Some(breaker) => Some(admit(breaker, slot, None, terms).ok_or_else(|| refused(None))?),
+            Some(breaker) => Some(admit(breaker, slot, None, terms, begun).ok_or_else(|| refused(None))?),
         };
         Ok(Self { slot, terms, begun, until, permits: [endpoint, upstream], over: false })
     }
@@ -44,11 +48,12 @@ impl<'a> Trial<'a> {
     /// How it ended.
     pub(super) fn end(&mut self, end: End) {
         self.over = true;
-        let latency = self.begun.elapsed();
-        self.slot.report(&Outcome { end, latency });
+        let now = Instant::now();
+        let latency = now.duration_since(self.begun);
+        self.slot.report(&Outcome { end, latency, at: now });
         for (place, permit) in self.permits.iter_mut().enumerate() {
             let (Some(permit), Some(failed)) = (permit.take(), end.failed()) else { continue };
-            let changed = permit.report(failed, latency, millis());
+            let changed = permit.report(failed, latency, millis(now));
             let endpoint = (place == 0).then_some(&*self.slot.address);
             self.slot.common.changed(changed, endpoint, self.terms.events);
         }
@@ -64,8 +69,14 @@ impl Drop for Trial<'_> {
     }
 }
 
-fn admit(breaker: &Arc<Breaker>, slot: &Slot, endpoint: Option<&str>, terms: &Terms<'_>) -> Option<Permit> {
-    let (permit, changed) = breaker.admit(millis());
+fn admit(
+    breaker: &Arc<Breaker>,
+    slot: &Slot,
+    endpoint: Option<&str>,
+    terms: &Terms<'_>,
+    now: Instant,
+) -> Option<Permit> {
+    let (permit, changed) = breaker.admit(millis(now));
     slot.common.changed(changed, endpoint, terms.events);
     permit
 }

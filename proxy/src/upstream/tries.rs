@@ -28,6 +28,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 struct Ended {
     slot: Arc<Slot>,
     sent: Result<Response<Body>, Failure>,
+    begun: Instant,
+    /// How long it took, where another follows.
     took: Duration,
 }
 
@@ -58,9 +60,11 @@ struct Tries<'a> {
     policy: Policy<'a>,
     pick: Pick<'a>,
     replay: Replay,
+    /// When the first try begins, until it has.
+    begun: Option<Instant>,
 }
 
-/// Sends a request until a try succeeds or none may follow; nothing where there is no endpoint.
+/// Sends a request, which begins now, until a try succeeds or none may follow; nothing where there is no endpoint.
 pub(super) async fn send(
     common: &Common,
     pick: Pick<'_>,
@@ -68,11 +72,12 @@ pub(super) async fn send(
     call: &Call<'_>,
     terms: &Terms<'_>,
     policy: Policy<'_>,
+    begun: std::time::Instant,
 ) -> Option<Result<Sent, Error>> {
-    common.budget.deposit(millis());
+    common.budget.deposit(millis(begun));
     let most = policy.retry.map_or(0, |retry| retry.body_size);
     let replay = Replay::new(request, most);
-    Tries { common, call, terms, policy, pick, replay }.run().await
+    Tries { common, call, terms, policy, pick, replay, begun: Some(begun.into()) }.run().await
 }
 
 impl Tries<'_> {
@@ -103,6 +108,7 @@ impl Tries<'_> {
                 self.discard(last);
             }
             let Some(pause) = self.again(&ended, tries) else { return Some(ended.result()) };
+            ended.took = ended.begun.elapsed();
             if !pause.is_zero() {
                 sleep(pause).await;
             }
@@ -155,7 +161,7 @@ impl Tries<'_> {
         if !may || tries >= retry.attempts || Instant::now() + pause >= self.terms.deadline.into() {
             return None;
         }
-        if !self.common.budget.withdraw(millis()) {
+        if !self.common.budget.withdraw(millis(std::time::Instant::now())) {
             self.call.events.count("retry-budget-spent");
             return None;
         }
@@ -167,10 +173,11 @@ impl Tries<'_> {
     async fn group(&mut self, slot: Arc<Slot>, request: Box<Request<Body>>) -> Ended {
         let per_try = self.policy.retry.and_then(|retry| retry.per_try_timeout);
         let terms = self.terms;
+        let begun = self.begun.take().unwrap_or_else(Instant::now);
         match self.policy.hedge {
-            None => one(slot, request, terms, per_try).await,
+            None => one(slot, request, terms, per_try, begun).await,
             Some(hedge) => {
-                let first: Try<'_> = Box::pin(one(slot, request, terms, per_try));
+                let first: Try<'_> = Box::pin(one(slot, request, terms, per_try, begun));
                 self.rivals(hedge, first, per_try).await
             }
         }
@@ -198,12 +205,15 @@ impl Tries<'_> {
             .await;
             match ended {
                 Some(ended) if tries.is_empty() || !self.has_failed(&ended) => return ended,
-                Some(ended) => self.discard(ended),
+                Some(mut ended) => {
+                    ended.took = ended.begun.elapsed();
+                    self.discard(ended);
+                }
                 None => {
                     left -= 1;
                     timer.as_mut().reset(Instant::now() + hedge.delay);
                     if let Some((slot, request)) = self.rival() {
-                        tries.push(Box::pin(one(slot, request, terms, per_try)));
+                        tries.push(Box::pin(one(slot, request, terms, per_try, Instant::now())));
                     }
                 }
             }
@@ -217,7 +227,7 @@ impl Tries<'_> {
         if !safe || !self.replay.can_beside() {
             return None;
         }
-        let slot = self.pick.next().filter(|_| self.common.budget.withdraw(millis()))?;
+        let slot = self.pick.next().filter(|_| self.common.budget.withdraw(millis(std::time::Instant::now())))?;
         self.call.events.count("hedge");
         Some((slot, self.replay.next()?))
     }
@@ -266,13 +276,18 @@ impl Ended {
     }
 }
 
-/// One try at one endpoint.
-async fn one(slot: Arc<Slot>, request: Box<Request<Body>>, terms: &Terms<'_>, per_try: Option<Duration>) -> Ended {
-    let begun = Instant::now();
+/// One try at one endpoint, which begins now.
+async fn one(
+    slot: Arc<Slot>,
+    request: Box<Request<Body>>,
+    terms: &Terms<'_>,
+    per_try: Option<Duration>,
+    begun: Instant,
+) -> Ended {
     let sent = match per_try {
-        None => slot.send(request, terms, None).await,
+        None => slot.send(request, terms, None, begun.into()).await,
         Some(limit) => {
-            let mut sending = pin!(slot.send(request, terms, Some(limit)));
+            let mut sending = pin!(slot.send(request, terms, Some(limit), begun.into()));
             tokio::select! {
                 biased;
                 sent = &mut sending => sent,
@@ -280,5 +295,5 @@ async fn one(slot: Arc<Slot>, request: Box<Request<Body>>, terms: &Terms<'_>, pe
             }
         }
     };
-    Ended { slot, sent, took: begun.elapsed() }
+    Ended { slot, sent, begun, took: Duration::ZERO }
 }

@@ -7,7 +7,6 @@ mod guest;
 mod host;
 mod instance;
 mod linked;
-mod pace;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,13 +14,13 @@ use std::sync::atomic::AtomicUsize;
 
 use tracing::warn;
 
+use super::pace::Pace;
 use super::pool::{Pool, held, hold};
 use super::{Artifact, Engine, Env, LoadError};
 use crate::chain::{BodyPolicy, Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase};
 use crate::config::{InstanceMode, OnError};
 use instance::Instance;
 use linked::Linked;
-use pace::Pace;
 
 /// Whether the contract has an interface of this name.
 pub(super) fn has_interface(name: &str) -> bool {

@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicUsize;
 
 use wasmtime::{ExternType, InstancePre, Linker, Module, ValType};
 
+use super::pace::Pace;
 use super::pool::{Pool, held, hold};
 use super::{Abi, Artifact, Engine, Env, LoadError};
 use crate::chain::{Exchange, Fault, Filter, Interest, Outcome, Phase, Phases};
@@ -26,6 +27,7 @@ pub struct HttpWasm {
     engine: Engine,
     env: Arc<Env>,
     pre: InstancePre<Guest>,
+    pace: Pace,
     interest: Interest,
     pool: Arc<Pool<Box<Instance>>>,
     live: Arc<AtomicUsize>,
@@ -46,9 +48,11 @@ impl HttpWasm {
             wasmtime_wasi::p1::add_to_linker_async(&mut linker, Guest::wasi).map_err(abi)?;
         }
         let pre = linker.instantiate_pre(module).map_err(abi)?;
+        let waits = module.imports().any(|import| host::waits(import.module(), import.name()));
         let plugin = Self {
             engine: engine.clone(),
             pool: Arc::new(Pool::new(env.workers)),
+            pace: Pace::new(env.limits.time, waits),
             env: Arc::new(env),
             pre,
             interest: interest(module),
@@ -84,7 +88,9 @@ impl HttpWasm {
     async fn request(&self, exchange: &mut Exchange) -> Result<bool, Fault> {
         let worker = exchange.client.worker;
         let mut instance = self.lease(worker).await?;
-        let next = instance.handle_request(exchange).await?;
+        let called = instance.handle_request(exchange, self.pace.yields()).await;
+        self.pace.ended(instance.overran());
+        let next = called?;
         if !next || !self.interest.phases.has(Phase::ResponseHeaders) {
             self.release(instance, worker);
         } else {
@@ -96,7 +102,9 @@ impl HttpWasm {
 
     async fn response(&self, exchange: &mut Exchange) -> Result<bool, Fault> {
         let Some(mut instance) = held::<Box<Instance>>(exchange, self.identity()) else { return Ok(false) };
-        let replaced = instance.handle_response(exchange).await?;
+        let called = instance.handle_response(exchange, self.pace.yields()).await;
+        self.pace.ended(instance.overran());
+        let replaced = called?;
         self.release(instance, exchange.client.worker);
         Ok(replaced)
     }

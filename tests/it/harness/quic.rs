@@ -30,6 +30,14 @@ impl Quic {
 
     /// The same, where it may fail.
     pub async fn try_connect(address: SocketAddr, folder: &Path) -> Result<Self, quinn::ConnectionError> {
+        let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+        let config = Self::config(folder, false);
+        let connection = endpoint.connect_with(config, address, "site.test").unwrap().await?;
+        Ok(Self::speak(endpoint, connection).await)
+    }
+
+    /// How clients connect; `eager` ones send requests with their first message where they may. Clones share sessions.
+    pub fn config(folder: &Path, eager: bool) -> quinn::ClientConfig {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(folder.join("ca.pem")).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -37,13 +45,15 @@ impl Quic {
             rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
         let mut tls = tls.unwrap().with_root_certificates(roots).with_no_client_auth();
         tls.alpn_protocols = vec![b"h3".to_vec()];
-        let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
-        let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
-        let config = quinn::ClientConfig::new(Arc::new(tls));
-        let connection = endpoint.connect_with(config, address, "site.test").unwrap().await?;
+        tls.enable_early_data = eager;
+        quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap()))
+    }
+
+    /// Speaks HTTP/3 on a connection.
+    pub async fn speak(endpoint: quinn::Endpoint, connection: quinn::Connection) -> Self {
         let (mut driver, sender) = h3::client::new(h3_quinn::Connection::new(connection.clone())).await.unwrap();
         let ended = tokio::spawn(async move { std::future::poll_fn(|cx| driver.poll_close(cx)).await });
-        Ok(Self { sender, connection, endpoint, ended })
+        Self { sender, connection, endpoint, ended }
     }
 
     /// Moves to another port, as a client behind a router does.

@@ -71,6 +71,31 @@ impl TlsClient {
         self
     }
 
+    /// The same client, that sends requests with its first message where it may.
+    pub fn eager(mut self) -> Self {
+        Arc::make_mut(&mut self.config).enable_early_data = true;
+        self
+    }
+
+    /// What a client sends first: its first message, and a request in early data; nothing where it has no session that
+    /// takes any. What is sent later is with what comes back.
+    pub fn first_message(&self, name: &str, request: &str) -> Option<(Vec<u8>, ClientConnection)> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut connection = ClientConnection::new(self.config.clone(), name).unwrap();
+        connection.early_data()?.write_all(request.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        while connection.wants_write() {
+            connection.write_tls(&mut bytes).unwrap();
+        }
+        Some((bytes, connection))
+    }
+
+    /// Sends a request in early data, and nothing else.
+    pub fn early(&self, address: SocketAddr, name: &str, request: &str) -> Session {
+        let (bytes, connection) = self.first_message(name, request).expect("a session that takes early data");
+        Session::sends(address, &bytes, connection)
+    }
+
     /// Shows a certificate.
     pub fn showing(mut self, issued: &Issued) -> Self {
         let chain = vec![CertificateDer::from(issued.der.clone())];
@@ -108,6 +133,14 @@ impl TlsClient {
 }
 
 impl Session {
+    /// Connects and sends what a client sends first.
+    pub fn sends(address: SocketAddr, first: &[u8], connection: ClientConnection) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(first).unwrap();
+        Self { stream: StreamOwned::new(connection, stream) }
+    }
+
     /// The server's certificate.
     pub fn certificate(&self) -> &[u8] {
         &self.stream.conn.peer_certificates().unwrap()[0]
@@ -123,6 +156,22 @@ impl Session {
         self.stream.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
+    /// Reads an answer and sends nothing, so that the handshake is not complete.
+    pub fn silently(&mut self) -> String {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        let mut answer = Vec::new();
+        while !whole(&answer) {
+            assert_ne!(conn.read_tls(sock).unwrap(), 0, "the connection ended");
+            conn.process_new_packets().unwrap();
+            let mut chunk = [0; 4096];
+            while let Ok(read @ 1..) = conn.reader().read(&mut chunk) {
+                answer.extend_from_slice(&chunk[..read]);
+            }
+        }
+        assert!(conn.is_early_data_accepted());
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
     /// Sends bytes that are no record of this session.
     pub fn inject(&mut self, bytes: &[u8]) {
         self.stream.sock.write_all(bytes).unwrap();
@@ -130,7 +179,12 @@ impl Session {
 
     /// Asks for a path by HTTP/1.1 and returns the answer's head and body, or what went wrong. Tickets come before it.
     pub fn try_get(&mut self, path: &str) -> std::io::Result<String> {
-        write!(self.stream, "GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")?;
+        self.try_ask(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
+    }
+
+    /// Sends a request and returns the answer's head and body, or what went wrong.
+    pub fn try_ask(&mut self, request: &str) -> std::io::Result<String> {
+        self.stream.write_all(request.as_bytes())?;
         self.stream.flush()?;
         let mut answer = Vec::new();
         while !whole(&answer) {

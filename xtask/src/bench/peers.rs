@@ -12,7 +12,7 @@ mod machine;
 mod memory;
 mod probe;
 mod process;
-mod report;
+pub(super) mod report;
 mod scenario;
 mod subject;
 pub(super) mod usage;
@@ -36,7 +36,7 @@ use self::subject::{Product, Subject};
 use crate::workspace::Workspace;
 
 /// The processor of the subjects, that of everything else, and both, as taskset takes them.
-const PROXY_CPU: &str = "0";
+pub(super) const PROXY_CPU: &str = "0";
 const LOAD_CPU: &str = "1";
 const BOTH_CPUS: &str = "0,1";
 /// How much of the proxy's processor may go to others before the figures are doubtful.
@@ -117,7 +117,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     ensure!(cpus >= 2, "the measurements need two processors: one for the proxy, one for the load");
     let folder = tempfile::Builder::new().prefix("gofe-bench-").tempdir().context("a temporary folder")?;
     let products = options.products();
-    let parts = install::ensure(workspace, &products, options.gofe.as_deref(), folder.path())?;
+    let handshakes = options.scenarios().into_iter().any(|scenario| scenario.handshakes().is_some());
+    let parts = install::ensure(workspace, &products, options.gofe.as_deref(), handshakes, folder.path())?;
     let versions = versions::of(workspace, &parts, &products);
     let interrupt = Interrupt::listen()?;
     let contest = Contest {

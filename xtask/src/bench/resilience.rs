@@ -1,5 +1,6 @@
 //! `cargo xtask bench resilience`: what clients see of endpoints that fail, with and without what gofe can do about it.
 
+mod cost;
 pub(crate) mod endpoint;
 pub(super) mod load;
 mod parties;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::workspace::Workspace;
+use cost::Cost;
 use endpoint::Fault;
 use load::{Load, Seen};
 use parties::{Endpoint, Gofe};
@@ -32,6 +34,12 @@ pub(crate) struct Options {
     /// Seconds of each run, from the fault on.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
+    /// Only what all of it costs a request when nothing fails. Needs two processors, taskset, wrk and nginx.
+    #[arg(long)]
+    cost: bool,
+    /// Rounds of that.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
     /// Print only, and leave docs/resilience.md and its plot as they are.
     #[arg(long)]
     no_write: bool,
@@ -89,6 +97,23 @@ struct Run {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let gofe = options.gofe.clone().unwrap_or_else(|| workspace.target.join("release/gofe"));
     let gofe = gofe.canonicalize().with_context(|| format!("{} is not there", gofe.display()))?;
+    if !options.cost {
+        failing(workspace, options, gofe.clone())?;
+    }
+    let text = Cost::measure(&gofe, options.rounds.into(), options.seconds.min(4))?.markdown();
+    println!("{text}");
+    if options.no_write { Ok(()) } else { write(workspace, report::COST, &text) }
+}
+
+/// Writes a measured part of docs/resilience.md.
+fn write(workspace: &Workspace, part: &str, text: &str) -> Result<()> {
+    let page = workspace.root.join("docs/resilience.md");
+    let old = fs::read_to_string(&page)?;
+    Ok(fs::write(&page, report::page(&old, part, text)?)?)
+}
+
+/// What clients see of endpoints that fail.
+fn failing(workspace: &Workspace, options: &Options, gofe: PathBuf) -> Result<()> {
     let bench = Bench { gofe, rate: options.rate, length: Duration::from_secs(options.seconds) };
     let mut runs = Vec::new();
     for governance in Governance::value_variants() {
@@ -104,9 +129,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let text = report::markdown(&runs, &storm, &restarts, options.rate, options.seconds);
     println!("{text}");
     if !options.no_write {
-        let page = workspace.root.join("docs/resilience.md");
-        let old = fs::read_to_string(&page)?;
-        fs::write(&page, report::page(&old, &text)?)?;
+        write(workspace, report::FAILING, &text)?;
         fs::write(workspace.root.join("docs/resilience.svg"), report::svg(&runs))?;
     }
     Ok(())
@@ -122,7 +145,7 @@ impl Bench {
     /// Three endpoints, one of which fails.
     fn one_of_three(&self, governance: Governance, fault: Fault) -> Result<Run> {
         let mut endpoints = start_three()?;
-        let gofe = Gofe::start(&self.gofe, &endpoints, &governance.yaml())?;
+        let gofe = Gofe::start(&self.gofe, &addresses(&endpoints), &governance.yaml())?;
         let load = Load::start(gofe.address, self.rate, BEFORE, self.length);
         std::thread::sleep(BEFORE);
         let before: u64 = counts(&mut endpoints)?.iter().sum();
@@ -140,7 +163,7 @@ impl Bench {
             endpoint.set(Fault::Errors)?;
         }
         let governance = Governance::Retries;
-        let gofe = Gofe::start(&self.gofe, &endpoints, &governance.yaml())?;
+        let gofe = Gofe::start(&self.gofe, &addresses(&endpoints), &governance.yaml())?;
         let seen = Load::start(gofe.address, self.rate, Duration::ZERO, self.length).end();
         let tries = counts(&mut endpoints)?.iter().sum();
         Ok(Run { governance, fault: Fault::Errors, seen, tries })
@@ -150,7 +173,7 @@ impl Bench {
     fn restarts(&self) -> Result<Run> {
         let mut endpoints = start_three()?;
         let governance = Governance::All;
-        let gofe = Gofe::start(&self.gofe, &endpoints, &governance.yaml())?;
+        let gofe = Gofe::start(&self.gofe, &addresses(&endpoints), &governance.yaml())?;
         let load = Load::start(gofe.address, self.rate, Duration::ZERO, self.length);
         let pause = self.length / 8;
         for at in [0, 1, 2, 0] {
@@ -168,6 +191,10 @@ impl Bench {
 fn start_three() -> Result<Vec<Endpoint>> {
     let any = "127.0.0.1:0".parse()?;
     (0..3).map(|_| Endpoint::start(any)).collect()
+}
+
+fn addresses(endpoints: &[Endpoint]) -> Vec<String> {
+    endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect()
 }
 
 fn counts(endpoints: &mut [Endpoint]) -> Result<Vec<u64>> {

@@ -47,7 +47,7 @@ impl Check<'_> {
                 .map(|raw| self.trusted_proxies(&child(at, "trusted-proxies"), &raw.0)),
             address,
             tcp: raw.tcp.as_ref().map(|raw| self.tcp(at, raw)),
-            tls: raw.tls.as_ref().map(|raw| self.tls(&tls, raw)),
+            tls: raw.tls.as_ref().map(|tls_of| self.tls(&tls, tls_of, raw.tcp.is_some())),
             redirect: raw.redirect_to_https.as_ref().and_then(|raw| self.redirect(&redirect, &raw.0)),
             hsts: raw.hsts.as_ref().and_then(|raw| self.hsts(&hsts, &raw.0)),
         };
@@ -64,7 +64,7 @@ impl Check<'_> {
         listener
     }
 
-    fn tls(&mut self, at: &str, raw: &RawTls) -> Tls {
+    fn tls(&mut self, at: &str, raw: &RawTls, passes: bool) -> Tls {
         let (certificates, alpn) = (child(at, "certificates"), child(at, "alpn"));
         if raw.certificates.is_empty()
             && !self.written(&child(at, "acme"))
@@ -83,6 +83,7 @@ impl Check<'_> {
                 .client_certificates
                 .as_ref()
                 .map(|raw| self.client_certificates(&child(at, "client-certificates"), raw)),
+            early_data: self.early_data(at, raw, passes),
             handshake_timeout: self.time(
                 &child(at, "handshake-timeout"),
                 raw.handshake_timeout.as_ref(),

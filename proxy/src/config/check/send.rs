@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::{Check, DAY, HOUR, MILLISECOND};
 use crate::config::model::{
     Action, Adaptive, Breaker, Condition, Hedge, Protocol, Retry, RetryBudget, Route, RouteSending, SendLimits,
@@ -121,6 +123,11 @@ impl Check<'_> {
             self.error(&on, "the list is empty: leave `on` out for tries without a response");
         }
         let mut conditions: Vec<Condition> = raw.on.iter().flatten().map(|condition| condition.0).collect();
+        let early = Condition::Status(StatusCode::TOO_EARLY);
+        if let Some(place) = raw.on.iter().position(|on| on.as_ref().is_some_and(|on| on.0 == early)) {
+            let help = "only the client can send the request again, when its TLS handshake is complete (RFC 8470)";
+            self.error_with_help(&child(&on, &place.to_string()), "a try that brings 425 is not repeated", help);
+        }
         if conditions.is_empty() {
             conditions = default.on;
         }

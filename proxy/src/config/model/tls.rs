@@ -21,8 +21,19 @@ pub struct Tls {
     pub alpn: Vec<Alpn>,
     /// Whether clients show certificates of their own; absent where nobody asks.
     pub client_certificates: Option<ClientCertificates>,
+    /// Whether clients may send requests before the handshake is complete (0-RTT); absent where they may not.
+    pub early_data: Option<EarlyData>,
     /// From the connection to the end of the handshake. Default 10 s.
     pub handshake_timeout: Duration,
+}
+
+/// What clients may send before the handshake is complete (RFC 8446, section 2.3; RFC 8470).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EarlyData {
+    /// The most bytes by TCP; QUIC has its own limits. Default 16 KiB.
+    pub size: u32,
+    /// So many sessions are kept to be resumed, of which each is good for one connection. Default 10,000.
+    pub sessions: u64,
 }
 
 /// A certificate with its key. All files are PEM but the OCSP response.

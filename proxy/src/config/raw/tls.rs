@@ -6,7 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{List, Main, RawAcme};
+use super::{Brief, List, Main, RawAcme, RawEarlyData};
 use crate::config::model::{Alpn, HostPattern, TlsVersion, Verify};
 use crate::config::written::{As, FieldName, FilePath, RedirectStatus, Time};
 
@@ -20,6 +20,7 @@ pub(in crate::config) struct RawTls {
     #[serde(default)]
     pub(in crate::config) alpn: List<As<Alpn>>,
     pub(in crate::config) client_certificates: Option<RawClientCertificates>,
+    pub(in crate::config) early_data: Option<Brief<RawEarlyData>>,
     pub(in crate::config) handshake_timeout: Option<As<Time>>,
 }
 

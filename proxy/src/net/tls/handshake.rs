@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use super::early::{self, Begun};
 use super::{Tls, protocol, subject};
 use crate::chain::TlsInfo;
 use crate::config::Alpn;
@@ -24,7 +25,7 @@ pub struct Secured {
     pub info: Box<TlsInfo>,
     /// The protocol that was agreed upon, where the client speaks of protocols.
     pub alpn: Option<Alpn>,
-    /// How it was made, in a word for metrics: `full` or `resumed`.
+    /// How it was made, in a word for metrics: `full`, `resumed`, or `early-data`.
     pub kind: &'static str,
 }
 
@@ -65,21 +66,40 @@ impl Tls {
     /// When the client does not speak TLS, not as is asked of it, not in time, or goes away.
     pub async fn accept(&self, connection: Connection) -> Result<Secured, HandshakeError> {
         let end = Instant::now() + self.timeout;
-        let accept = TlsAcceptor::from(self.config.clone()).accept(Batched::new(connection));
-        match tokio::time::timeout_at(end.into(), accept).await {
-            Ok(Ok(stream)) => self.secured(Box::new(stream)),
+        let accepted = async {
+            match self.takes_early_data() {
+                true => early::accept(&self.config, Batched::new(connection)).await,
+                false => {
+                    let accept = TlsAcceptor::from(self.config.clone()).accept(Batched::new(connection));
+                    accept.await.map(|stream| Begun::Whole(Box::new(stream)))
+                }
+            }
+        };
+        match tokio::time::timeout_at(end.into(), accepted).await {
+            Ok(Ok(begun)) => self.secured(begun),
             Ok(Err(error)) => Err(HandshakeError { reason: reason(&error), message: error.to_string() }),
             Err(_) => Err(HandshakeError::timeout(self.timeout)),
         }
     }
 
-    fn secured(&self, stream: Box<tokio_rustls::server::TlsStream<Batched>>) -> Result<Secured, HandshakeError> {
-        let (_, connection) = stream.get_ref();
-        let info = Box::new(self.info(connection)?);
-        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+    fn secured(&self, begun: Begun) -> Result<Secured, HandshakeError> {
+        let (connection, complete) = match &begun {
+            Begun::Whole(stream) => (stream.get_ref().1, None),
+            Begun::Early(stream) => (stream.session(), Some(stream.complete())),
+        };
+        let kind = match connection.handshake_kind() {
+            _ if complete.is_some() => "early-data",
+            Some(HandshakeKind::Resumed) => "resumed",
+            _ => "full",
+        };
+        let info = Box::new(TlsInfo { complete, ..self.info(connection)? });
         let alpn =
             [Alpn::Http2, Alpn::Http11].into_iter().find(|alpn| connection.alpn_protocol() == Some(protocol(*alpn)));
-        Ok(Secured { stream: Stream::Tls(stream), info, alpn, kind: if resumed { "resumed" } else { "full" } })
+        let stream = match begun {
+            Begun::Whole(stream) => Stream::Tls(stream),
+            Begun::Early(stream) => Stream::Early(stream),
+        };
+        Ok(Secured { stream, info, alpn, kind })
     }
 
     fn info(&self, connection: &ServerConnection) -> Result<TlsInfo, HandshakeError> {

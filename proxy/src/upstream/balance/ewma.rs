@@ -55,10 +55,10 @@ impl Ewma {
         self.shown.store(state.value as u64, Relaxed);
     }
 
-    /// What one more request would cost. An endpoint without a latency costs nothing while it has no request, and
+    /// What one more request would cost now. An endpoint without a latency costs nothing while it has no request, and
     /// more than all others as soon as it has one: it is tried, once.
-    pub(super) fn cost(&self, in_flight: usize) -> f64 {
-        let value = self.state.lock().at(Instant::now(), self.decay);
+    pub(super) fn cost(&self, in_flight: usize, now: Instant) -> f64 {
+        let value = self.state.lock().at(now, self.decay);
         let pending = in_flight as f64;
         if value == 0.0 && in_flight > 0 { f64::from(u32::MAX) + pending } else { value * (pending + 1.0) }
     }

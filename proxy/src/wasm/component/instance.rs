@@ -4,6 +4,7 @@ use wasmtime::{Store, WasmParams, WasmResults, component};
 
 use super::super::lent::{Borrower, Lent};
 use super::super::limits::CONFIGURE_TIME;
+use super::super::pace::call;
 use super::super::store::{Count, begin, fault, store};
 use super::abi::Core;
 use super::configure::{self, Configured};
@@ -75,21 +76,6 @@ async fn enter_core(code: &CoreCode, store: &mut Store<Guest>, yields: bool) -> 
         call(&initialize, store, (), yields).await?;
     }
     Ok(Entry::Core { instance, headers: [const { None }; Phase::ALL.len()], bodies: [None, None] })
-}
-
-/// Calls a function of a core module, on a stack of its own or on this one.
-async fn call<P, R>(
-    function: &wasmtime::TypedFunc<P, R>,
-    store: &mut Store<Guest>,
-    params: P,
-    yields: bool,
-) -> wasmtime::Result<R>
-where
-    P: WasmParams + Sync,
-    R: WasmResults + Sync,
-{
-    // Boxed, so that the calls of all requests are no larger for it.
-    if yields { Box::pin(function.call_async(store, params)).await } else { function.call(store, params) }
 }
 
 impl Instance {

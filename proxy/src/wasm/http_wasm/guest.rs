@@ -24,19 +24,19 @@ pub(super) struct Guest {
     pub(super) features: u32,
     /// Its memory, once it has one.
     pub(super) linear: Option<Memory>,
-    /// The empty world that language runtimes need.
-    wasi: WasiP1Ctx,
+    /// The empty world that language runtimes need, for guests that import it.
+    wasi: Option<Box<WasiP1Ctx>>,
 }
 
 impl Guest {
     pub(super) fn new(env: Arc<Env>, clock: Arc<Clock>) -> Self {
-        let wasi = empty_world(&env.name).build_p1();
         let guard = Guard::new(env, clock);
-        Self { guard, state: None, call: Call::default(), features: 0, linear: None, wasi }
+        Self { guard, state: None, call: Call::default(), features: 0, linear: None, wasi: None }
     }
 
     pub(super) fn wasi(&mut self) -> &mut WasiP1Ctx {
-        &mut self.wasi
+        let env = &self.guard.env;
+        self.wasi.get_or_insert_with(|| Box::new(empty_world(&env.name).build_p1()))
     }
 
     /// The request in hand; an error while the guest starts.

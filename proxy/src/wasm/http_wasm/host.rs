@@ -16,6 +16,11 @@ use crate::wasm::memory;
 /// The module that guests import.
 pub(super) const MODULE: &str = "http_handler";
 
+/// Whether a function waits for something, so that a guest which imports it runs on a stack of its own.
+pub(super) fn waits(module: &str, name: &str) -> bool {
+    module != MODULE || name == "read_body"
+}
+
 /// Links the host functions.
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     general::link(linker)?;
@@ -36,10 +41,9 @@ fn linear(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Memory> {
 }
 
 /// Writes a value where the guest has room for it. Its length is the result, also where it does not fit.
-fn give(caller: &mut Caller<'_, Guest>, at: u32, room: u32, value: &[u8]) -> wasmtime::Result<u32> {
+fn give(memory: &mut [u8], at: u32, room: u32, value: &[u8]) -> wasmtime::Result<u32> {
     if value.len() <= room as usize {
-        let linear = linear(caller)?;
-        memory::write(linear.data_mut(caller), at, value)?;
+        memory::write(memory, at, value)?;
     }
     Ok(u32::try_from(value.len()).unwrap_or(u32::MAX))
 }

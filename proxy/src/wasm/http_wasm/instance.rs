@@ -3,7 +3,8 @@
 use wasmtime::{Store, TypedFunc};
 
 use super::super::lent::{Borrower, Lent};
-use super::super::store::{Count, begin, fault, store};
+use super::super::pace;
+use super::super::store::{self, Count, fault, store};
 use super::call::{BUFFER_RESPONSE, Call, Stop, TRAILERS};
 use super::guest::Guest;
 use super::{HttpWasm, LoadError};
@@ -26,7 +27,9 @@ impl HttpWasm {
         let count = Count::new(&self.live, &self.env)?;
         let guest = Guest::new(self.env.clone(), self.engine.clock().clone());
         let mut store = store(&self.engine, guest);
-        match self.start(&mut store).await {
+        let yields = self.pace.yields();
+        store.data_mut().yields = yields;
+        match self.start(&mut store, yields).await {
             Ok((handle_request, handle_response)) => {
                 let features = store.data().call.features;
                 store.data_mut().features = features;
@@ -38,12 +41,15 @@ impl HttpWasm {
         }
     }
 
-    async fn start(&self, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
+    async fn start(&self, store: &mut Store<Guest>, yields: bool) -> wasmtime::Result<Exports> {
+        let instance = match yields {
+            true => self.pre.instantiate_async(&mut *store).await?,
+            false => self.pre.instantiate(&mut *store)?,
+        };
         store.data_mut().linear = instance.get_memory(&mut *store, "memory");
         for name in ["_initialize", "_start"] {
             let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, name) else { continue };
-            match start.call_async(&mut *store, ()).await {
+            match pace::call(&start, store, (), yields).await {
                 // A command that is done says so by leaving with 0.
                 Err(error) if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_none_or(|exit| exit.0 != 0) => {
                     return Err(error);
@@ -60,15 +66,20 @@ impl HttpWasm {
 type Exports = (TypedFunc<(), u64>, Option<TypedFunc<(u32, u32), ()>>);
 
 impl Instance {
-    /// Calls `handle_request`; true where the next handler shall be called.
-    pub(super) async fn handle_request(&mut self, exchange: &mut Exchange) -> Result<bool, Fault> {
-        let features = self.store.data().features;
-        self.store.data_mut().call = Call::new(features);
-        let function = self.handle_request.clone();
+    /// Whether the last call took longer than a tick.
+    pub(super) fn overran(&self) -> bool {
+        self.store.data().budget.overran()
+    }
+
+    /// Calls `handle_request`, on a stack of its own where it shall yield; true where the next handler shall be called.
+    pub(super) async fn handle_request(&mut self, exchange: &mut Exchange, yields: bool) -> Result<bool, Fault> {
+        let guest = self.store.data_mut();
+        guest.call = Call::new(guest.features);
         let called = {
             let lent = Lent::new(self, exchange);
-            lent.instance.begin();
-            function.call_async(&mut lent.instance.store, ()).await
+            let Self { store, handle_request, .. } = &mut *lent.instance;
+            begin(store, yields);
+            pace::call(handle_request, store, (), yields).await
         };
         let Some(result) = self.end(called, exchange)? else { return Ok(false) };
         let call = &mut self.store.data_mut().call;
@@ -82,14 +93,13 @@ impl Instance {
     }
 
     /// Calls `handle_response`; true where an answer of gofe takes the response's place.
-    pub(super) async fn handle_response(&mut self, exchange: &mut Exchange) -> Result<bool, Fault> {
-        let Some(function) = self.handle_response.clone() else { return Ok(false) };
+    pub(super) async fn handle_response(&mut self, exchange: &mut Exchange, yields: bool) -> Result<bool, Fault> {
         let call = &mut self.store.data_mut().call;
         call.after_next = true;
         call.merge(exchange);
         if call.has(TRAILERS) && call.has(BUFFER_RESPONSE) {
-            // Trailers are known when the body is.
-            self.read_response(exchange).await;
+            // Trailers are known when the body is. Boxed, as few guests ask for them.
+            Box::pin(self.read_response(exchange)).await;
         }
         let failed = exchange.summary.error.is_some();
         let context = self.context;
@@ -97,8 +107,10 @@ impl Instance {
             Some(_) => Ok(()),
             None => {
                 let lent = Lent::new(self, exchange);
-                lent.instance.begin();
-                function.call_async(&mut lent.instance.store, (context, failed.into())).await
+                let Self { store, handle_response, .. } = &mut *lent.instance;
+                let Some(function) = handle_response else { return Ok(false) };
+                begin(store, yields);
+                pace::call(function, store, (context, failed.into()), yields).await
             }
         };
         if self.end(called, exchange)?.is_none() {
@@ -128,11 +140,6 @@ impl Instance {
         message.rest = whole.freeze();
     }
 
-    fn begin(&mut self) {
-        let time = self.store.data().env.limits.time;
-        begin(&mut self.store, time);
-    }
-
     /// What a call came to; nothing where a body cut it off, whose answer is then in the exchange.
     fn end<R>(&mut self, called: wasmtime::Result<R>, exchange: &mut Exchange) -> Result<Option<R>, Fault> {
         self.count.memory(self.store.data().memory.used);
@@ -150,6 +157,14 @@ impl Instance {
         exchange.reply = Some(Reply::plain(status));
         Ok(None)
     }
+}
+
+/// A call begins, on a stack of its own or on the worker's.
+fn begin(store: &mut Store<Guest>, yields: bool) {
+    let guest = store.data_mut();
+    guest.yields = yields;
+    let time = guest.env.limits.time;
+    store::begin(store, time);
 }
 
 impl Borrower for Instance {

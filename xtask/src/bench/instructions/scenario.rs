@@ -26,6 +26,8 @@ pub(super) struct Scenario {
     pub(super) plugins: Vec<(&'static str, String)>,
     /// The bytes of the request's body.
     pub(super) body: usize,
+    /// Whether everything is on that guards an upstream.
+    pub(super) governed: bool,
 }
 
 /// Proxied requests as they are.
@@ -39,12 +41,13 @@ const TIMES: u64 = 10;
 /// Every scenario, in the order of the report.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let four = STANDARD.map(|(name, config)| (name, config.to_owned())).to_vec();
-    let whole = |name, plugins| Scenario { name, over: None, share: 1, plugins, body: 0 };
+    let whole = |name, plugins| Scenario { name, over: None, share: 1, plugins, body: 0, governed: false };
     let mut all = vec![
         whole(PLAIN, vec![]),
         whole(NOOP, vec![work("nothing", 1, "")]),
         whole("request, four standard plugins", four),
         Scenario { body: CHUNK, ..whole(BODY, vec![]) },
+        Scenario { governed: true, ..whole("request, no plugin, all that guards an upstream", vec![]) },
     ];
     let over = |other, name, plugin| Scenario { over: Some(other), ..whole(name, vec![plugin]) };
     all.push(over(PLAIN, "call of a plugin that does nothing", work("nothing", 1, "")));
@@ -103,8 +106,24 @@ fn work(kind: &str, times: u64, more: &str) -> (&'static str, String) {
     ("work", format!("{{ source: 'file:WORK', {allow}{more}config: {{ do: {kind}, times: {times} }} }}"))
 }
 
+/// What guards an upstream, with bounds that nothing reaches, for the route and for the upstream. Health checks are not here:
+/// they are no part of a request.
+const GOVERNANCE: (&str, &str) = (
+    ", active-requests: 10000, retry: { attempts: 3, per-try-timeout: 50s, on: [5xx] }",
+    ", balance: { policy: peak-ewma }, outlier-detection: { success-rate: true, latency: true }, \
+     circuit-breaker: { failure-rate: 50%, slow-call-rate: 90%, slow-call: 50s }, \
+     endpoint-circuit-breaker: { failure-rate: 50% }, limits: { connections: 1000, requests: 10000 }, \
+     adaptive-concurrency: { minimum: 200 }",
+);
+
 /// A configuration with one chain of these plugins.
-pub(super) fn configuration(plugins: &[(&str, String)], upstream: SocketAddr, modules: &Modules) -> String {
+pub(super) fn configuration(
+    plugins: &[(&str, String)],
+    governed: bool,
+    upstream: SocketAddr,
+    modules: &Modules,
+) -> String {
+    let (route, guards) = if governed { GOVERNANCE } else { ("", "") };
     let entries: String = plugins.iter().map(|(name, entry)| format!("  {name}: {entry}\n")).collect();
     let files = [("WORK", &modules.work), ("PROXY-WASM", &modules.proxy_wasm), ("HTTP-WASM", &modules.http_wasm)];
     let entries = files.iter().fold(entries, |text, (word, file)| text.replace(word, &file.to_string_lossy()));
@@ -115,8 +134,8 @@ pub(super) fn configuration(plugins: &[(&str, String)], upstream: SocketAddr, mo
     };
     format!(
         "workers: 1\nlog: {{ format: json }}\nlisteners: [{{ address: 127.0.0.1:0 }}]\n{plugins}\
-         routes: [{{ {chain}upstream: up }}]\n\
-         upstreams: {{ up: {{ endpoints: [{upstream}] }}, canary: {{ builtin: echo }} }}\n"
+         routes: [{{ {chain}upstream: up{route} }}]\n\
+         upstreams: {{ up: {{ endpoints: [{upstream}]{guards} }}, canary: {{ builtin: echo }} }}\n"
     )
 }
 

@@ -33,7 +33,7 @@ impl Subject {
     /// programs a processor of its own.
     pub(super) fn warm(&self, upstream: SocketAddr) -> Result<()> {
         let file = self.folder.join("all.yaml");
-        fs::write(&file, scenario::configuration(&scenario::every_plugin(), upstream, &self.modules))?;
+        fs::write(&file, scenario::configuration(&scenario::every_plugin(), false, upstream, &self.modules))?;
         let mut command = self.valgrind();
         process::output(command.args(["--quiet", "--tool=none"]).arg(&self.program).arg("check").arg(file)).map(drop)
     }
@@ -41,7 +41,7 @@ impl Subject {
     /// Serves so many requests and returns what each thread did.
     pub(super) fn count(&self, scenario: &Scenario, upstream: SocketAddr, requests: u64) -> Result<Threads> {
         let file = self.folder.join("gofe.yaml");
-        fs::write(&file, scenario::configuration(&scenario.plugins, upstream, &self.modules))?;
+        fs::write(&file, scenario::configuration(&scenario.plugins, scenario.governed, upstream, &self.modules))?;
         let profiles = self.folder.join("profiles");
         if profiles.exists() {
             fs::remove_dir_all(&profiles)?;

@@ -36,6 +36,8 @@ pub(super) struct Parts {
     pub(super) proxy_wasm_filter: PathBuf,
     /// The filter as an http-wasm module.
     pub(super) http_wasm_filter: PathBuf,
+    /// The client that does handshakes; empty where no scenario has it.
+    pub(super) handshake: PathBuf,
     /// The certificate of TLS listeners, PEM.
     pub(super) certificate: PathBuf,
     /// Its key, PEM.

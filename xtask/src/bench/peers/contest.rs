@@ -73,7 +73,7 @@ impl Contest<'_> {
         let each = subjects.iter().flat_map(|subject| scenario.workers().iter().map(|workers| (*subject, *workers)));
         let mut runners = Vec::new();
         for (subject, workers) in each {
-            runners.push(self.runner(subject, workers, upstream, scenario.protocol())?);
+            runners.push(self.runner(subject, workers, upstream, scenario)?);
         }
         for round in 1..=self.rounds {
             eprintln!("round {round} of {}", self.rounds);
@@ -87,21 +87,38 @@ impl Contest<'_> {
     fn sample(&self, scenario: Scenario, target: Target) -> Result<Sample> {
         match scenario {
             Scenario::Latency => load::open(target, self.load, self.interrupt),
-            _ => load::closed(target, self.load, self.interrupt),
+            _ => match scenario.handshakes() {
+                Some(which) => load::handshakes(target, self.load, which, &self.parts.handshake, self.interrupt),
+                None => load::closed(target, self.load, self.interrupt),
+            },
         }
     }
 
+    /// Loads a subject for the first time; why it cannot do what is asked.
+    fn warm_up(&self, scenario: Scenario, target: Target) -> Option<String> {
+        let load = Load { seconds: WARM_UP, ..self.load };
+        let Some(which) = scenario.handshakes() else {
+            // Some answer nothing within that time; the rounds will tell.
+            let _ = load::closed(target, load, self.interrupt);
+            return None;
+        };
+        let tried = load::handshakes(target, load, which, &self.parts.handshake, self.interrupt);
+        let text = tried.err().map(|error| format!("{error:#}"))?;
+        // The client's way to say that keys cannot be exchanged so.
+        text.contains("exit status: 3").then(|| "its TLS library does not have this key exchange".to_owned())
+    }
+
     /// Starts a subject, checks it, warms it up and freezes it.
-    fn runner(&self, subject: Subject, workers: usize, upstream: u16, protocol: Protocol) -> Result<Runner> {
+    fn runner(&self, subject: Subject, workers: usize, upstream: u16, scenario: Scenario) -> Result<Runner> {
+        let protocol = scenario.protocol();
         let mut runner = Runner { row: Row::new(subject, workers), running: None };
         eprintln!("starting {}", runner.row.label());
         let started = self.start(subject, workers, upstream, protocol).and_then(|(running, target)| {
             probe::check(target.port, protocol, subject.filters(), self.interrupt)
                 .with_context(|| format!("the output of {}:\n{}", subject.name(), running.last_lines()))?;
-            // Some answer nothing within that time; the rounds will tell.
-            let _ = load::closed(target, Load { seconds: WARM_UP, ..self.load }, self.interrupt);
+            let unable = self.warm_up(scenario, target);
             running.freeze();
-            Ok((running, target))
+            unable.map_or(Ok((running, target)), |reason| Err(Absent::NotSupported(reason)))
         });
         self.interrupt.check()?;
         match started {

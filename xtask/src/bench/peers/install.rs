@@ -31,7 +31,13 @@ const WHEELS: [(Product, &str, &str); 3] = [
 ];
 
 /// Makes sure of everything for these products. The certificate goes into `folder`.
-pub(super) fn ensure(workspace: &Workspace, products: &[Product], gofe: Option<&Path>, folder: &Path) -> Result<Parts> {
+pub(super) fn ensure(
+    workspace: &Workspace,
+    products: &[Product],
+    gofe: Option<&Path>,
+    handshakes: bool,
+    folder: &Path,
+) -> Result<Parts> {
     programs(products)?;
     let wheels = wheels(products)?;
     let (certificate, key) = certificate(folder)?;
@@ -45,6 +51,7 @@ pub(super) fn ensure(workspace: &Workspace, products: &[Product], gofe: Option<&
         } else {
             PathBuf::new()
         },
+        handshake: if handshakes { handshake(workspace)? } else { PathBuf::new() },
         gofe_filter: filter("gofe")?,
         proxy_wasm_filter: filter("proxy-wasm")?,
         http_wasm_filter: filter("http-wasm")?,
@@ -54,7 +61,7 @@ pub(super) fn ensure(workspace: &Workspace, products: &[Product], gofe: Option<&
 }
 
 /// A program on the path, or where Debian puts what only administrators call.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(in crate::bench) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
     env::split_paths(&path).chain(more).map(|folder| folder.join(program)).find(|file| file.is_file())
@@ -113,6 +120,12 @@ fn certificate(folder: &Path) -> Result<(PathBuf, PathBuf)> {
     command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
     process::output(command.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
     Ok((certificate, key))
+}
+
+/// The client that does handshakes.
+fn handshake(workspace: &Workspace) -> Result<PathBuf> {
+    process::run(workspace.cargo().args(["build", "--locked", "--release", "--package", "bench-handshake"]))?;
+    Ok(workspace.target.join("release").join(format!("bench-handshake{}", env::consts::EXE_SUFFIX)))
 }
 
 /// The binary to measure: the one that was named, or the one that ships.

@@ -1,17 +1,18 @@
 //! The load generators and what they say.
 
 mod h2load;
+mod handshake;
 mod wrk;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use super::interrupt::Interrupt;
-use super::scenario::{CPU, OTHERS, P50, P99, P999, Protocol, RATE};
+use super::scenario::{CPU, Handshakes, OTHERS, P50, P99, P999, PER_CPU_SECOND, Protocol, RATE};
 use super::usage::{self, Time};
 use super::{LOAD_CPU, PROXY_CPU, process};
 
@@ -78,6 +79,27 @@ pub(super) fn open(target: Target, load: Load, interrupt: &Interrupt) -> Result<
     let mut command = h2load(target, OPEN_CONNECTIONS, load.seconds);
     command.arg(format!("--rps={}", f64::from(load.rate) / f64::from(OPEN_CONNECTIONS)));
     with_log(target, load, interrupt, command)
+}
+
+/// As many handshakes as go through, by the program `client`.
+pub(super) fn handshakes(
+    target: Target,
+    load: Load,
+    which: Handshakes,
+    client: &Path,
+    interrupt: &Interrupt,
+) -> Result<Sample> {
+    let mut command = Command::new(client);
+    command.arg(format!("--port={}", target.port)).arg(format!("--seconds={}", load.seconds));
+    command.arg(format!("--connections={}", load.connections)).arg(format!("--key-exchange={}", which.key_exchange));
+    if which.resume {
+        command.arg("--resume");
+    }
+    let mut sample = sample(target, load, interrupt, "bench-handshake", &command, handshake::parse)?;
+    if let Some(micros) = sample.figures.get(CPU).copied().filter(|micros| *micros > 0.0) {
+        sample.figures.insert(PER_CPU_SECOND.into(), 1e6 / micros);
+    }
+    Ok(sample)
 }
 
 fn h2load(target: Target, connections: u32, seconds: u32) -> Command {

@@ -19,6 +19,12 @@ pub(super) enum Scenario {
     Tls,
     /// As many requests as go through, HTTP/2 over TLS 1.3.
     TlsHttp2,
+    /// TLS 1.3 handshakes with X25519, and no request.
+    Handshakes,
+    /// The same, by clients that go on with an earlier session.
+    Resumed,
+    /// Full handshakes with X25519MLKEM768.
+    HandshakesHybrid,
     /// One worker and two.
     Scaling,
 }
@@ -30,6 +36,15 @@ pub(super) struct Protocol {
     pub(super) tls: bool,
     /// HTTP/2; without TLS, with prior knowledge.
     pub(super) http2: bool,
+}
+
+/// Handshakes that a client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Handshakes {
+    /// Whether each goes on with an earlier session.
+    pub(super) resume: bool,
+    /// How keys are exchanged, as `bench-handshake` calls it.
+    pub(super) key_exchange: &'static str,
 }
 
 /// A figure: its key in the JSON, its heading, and the digits behind the point.
@@ -55,6 +70,8 @@ pub(super) const P50: &str = "p50_ms";
 pub(super) const P99: &str = "p99_ms";
 /// 99.9th percentile of it.
 pub(super) const P999: &str = "p999_ms";
+/// What a second of the subject's CPU time brings.
+pub(super) const PER_CPU_SECOND: &str = "per_cpu_second";
 /// Requests a second.
 pub(super) const RATE: &str = "requests_per_second";
 /// Resident memory for a connection, when each was used before the next was opened.
@@ -77,6 +94,13 @@ const OPEN: [Column; 5] = [
     column(P99, "p99 ms", 2),
     column(P999, "p99.9 ms", 2),
 ];
+const HANDSHAKES: [Column; 5] = [
+    column(CPU, "CPU µs", 1),
+    column(PER_CPU_SECOND, "handshakes / CPU s", 0),
+    column(RATE, "handshakes/s", 0),
+    column(P50, "p50 ms", 2),
+    column(P99, "p99 ms", 2),
+];
 const MEMORY: [Column; 3] =
     [column(IN_TURN, "KiB in turn", 1), column(AT_ONCE, "KiB at once", 1), column(RESIDENT, "process MiB", 1)];
 const SCALING: [Column; 3] =
@@ -97,6 +121,9 @@ impl Scenario {
             Self::Http2 => "HTTP/2 without TLS",
             Self::Tls => "HTTP/1.1 over TLS 1.3",
             Self::TlsHttp2 => "HTTP/2 over TLS 1.3",
+            Self::Handshakes => "Full TLS 1.3 handshakes",
+            Self::Resumed => "Resumed TLS 1.3 handshakes",
+            Self::HandshakesHybrid => "Full TLS 1.3 handshakes with X25519MLKEM768",
             Self::Scaling => "One worker and two",
         }
     }
@@ -104,8 +131,19 @@ impl Scenario {
     /// How clients talk to the subjects.
     pub(super) fn protocol(self) -> Protocol {
         Protocol {
-            tls: matches!(self, Self::Tls | Self::TlsHttp2),
+            tls: matches!(self, Self::Tls | Self::TlsHttp2) || self.handshakes().is_some(),
             http2: matches!(self, Self::Http2 | Self::TlsHttp2),
+        }
+    }
+
+    /// Which handshakes it is about; none where it is about requests.
+    pub(super) fn handshakes(self) -> Option<Handshakes> {
+        let of = |resume, key_exchange| Some(Handshakes { resume, key_exchange });
+        match self {
+            Self::Handshakes => of(false, "x25519"),
+            Self::Resumed => of(true, "x25519"),
+            Self::HandshakesHybrid => of(false, "hybrid"),
+            _ => None,
         }
     }
 
@@ -115,6 +153,7 @@ impl Scenario {
             Self::Throughput | Self::Http2 | Self::Tls | Self::TlsHttp2 => &CLOSED,
             Self::Latency => &OPEN,
             Self::Memory => &MEMORY,
+            Self::Handshakes | Self::Resumed | Self::HandshakesHybrid => &HANDSHAKES,
             Self::Scaling => &SCALING,
         }
     }
@@ -132,6 +171,10 @@ impl Scenario {
     pub(super) fn subjects(self) -> Vec<Subject> {
         match self {
             Self::Scaling => vec![Subject::Nginx, Subject::Envoy, Subject::Gofe, Subject::GofeStandard4],
+            // Filters see nothing of a handshake.
+            Self::Handshakes | Self::Resumed | Self::HandshakesHybrid => {
+                vec![Subject::Nginx, Subject::Haproxy, Subject::Envoy, Subject::Traefik, Subject::Caddy, Subject::Gofe]
+            }
             _ => Subject::value_variants().to_vec(),
         }
     }

@@ -11,7 +11,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// CPU time up to now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Time {
+pub(in crate::bench) struct Time {
     /// Nanoseconds of each thread.
     threads: BTreeMap<u32, u64>,
     /// Ticks of all processes, also of threads that have ended.
@@ -20,7 +20,7 @@ pub(super) struct Time {
 
 impl Time {
     /// The CPU time that a process and its descendants have used.
-    pub(super) fn of(pid: u32) -> Result<Self> {
+    pub(in crate::bench) fn of(pid: u32) -> Result<Self> {
         let mut time = Self { threads: BTreeMap::new(), ticks: 0 };
         for process in descendants(pid) {
             time.ticks += parse_stat(&read(&format!("/proc/{process}/stat"))?)?;
@@ -36,7 +36,7 @@ impl Time {
 
     /// The time since an earlier look: the threads' nanoseconds, or ticks when a thread has ended since and took its
     /// count with it.
-    pub(super) fn since(&self, earlier: &Self) -> Duration {
+    pub(in crate::bench) fn since(&self, earlier: &Self) -> Duration {
         if earlier.threads.keys().all(|thread| self.threads.contains_key(thread)) {
             let before: u64 = earlier.threads.values().sum();
             return Duration::from_nanos(self.threads.values().sum::<u64>().saturating_sub(before));

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use super::endpoint::Fault;
+use crate::bench::peers::PROXY_CPU;
 
 /// How long a process may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,12 +84,22 @@ pub(super) struct Gofe {
 
 impl Gofe {
     /// Starts it before these endpoints, with more keys of the route and of the upstream.
-    pub(super) fn start(binary: &Path, endpoints: &[Endpoint], more: &(String, String)) -> Result<Self> {
+    pub(super) fn start(binary: &Path, endpoints: &[String], more: &(String, String)) -> Result<Self> {
+        Self::run(Command::new(binary), "", endpoints, more)
+    }
+
+    /// The same with one worker on the processor where the proxies are that are measured.
+    pub(super) fn start_pinned(binary: &Path, endpoints: &[String], more: &(String, String)) -> Result<Self> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", PROXY_CPU]).arg(binary);
+        Self::run(command, "workers: 1\n", endpoints, more)
+    }
+
+    fn run(mut command: Command, first: &str, endpoints: &[String], more: &(String, String)) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let endpoints: Vec<String> = endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
         let yaml = format!(
-            "listeners: [{{ address: '{address}' }}]\nlog: {{ filter: error }}\n\
+            "{first}listeners: [{{ address: '{address}' }}]\nlog: {{ filter: error }}\n\
              routes:\n  - upstream: users\n    timeout: 1s\n{}\
              upstreams:\n  users:\n    endpoints: [{}]\n{}",
             more.0,
@@ -97,7 +108,7 @@ impl Gofe {
         );
         let file = folder.path().join("gofe.yaml");
         std::fs::write(&file, &yaml)?;
-        let child = Command::new(binary).arg("run").arg(&file).stdout(Stdio::null()).spawn()?;
+        let child = command.arg("run").arg(&file).stdout(Stdio::null()).spawn()?;
         let mut gofe = Self { child, address, _folder: folder };
         let end = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
@@ -111,6 +122,18 @@ impl Gofe {
         }
         Ok(gofe)
     }
+}
+
+impl Gofe {
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// Whether somebody listens at this address.
+pub(super) fn listens(address: &str) -> bool {
+    TcpStream::connect(address).is_ok()
 }
 
 impl Drop for Gofe {

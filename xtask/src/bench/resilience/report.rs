@@ -8,7 +8,10 @@ use clap::ValueEnum;
 use super::endpoint::Fault;
 use super::{Governance, Run};
 
-const BEGIN: &str = "<!-- measured: cargo xtask bench resilience -->";
+/// Where the page has what was measured of endpoints that fail.
+pub(super) const FAILING: &str = "<!-- measured: cargo xtask bench resilience -->";
+/// Where it has what all of it costs.
+pub(super) const COST: &str = "<!-- measured: cargo xtask bench resilience --cost -->";
 const END: &str = "<!-- end -->";
 
 /// The faults of the table.
@@ -60,9 +63,9 @@ pub(super) fn markdown(runs: &[Run], storm: &Run, restarts: &Run, rate: u32, sec
     text
 }
 
-/// The page with another measured part.
-pub(super) fn page(old: &str, measured: &str) -> Result<String> {
-    let begin = old.find(BEGIN).context("docs/resilience.md has no place for the figures")? + BEGIN.len();
+/// The page with another measured part, which stands behind `part`.
+pub(super) fn page(old: &str, part: &str, measured: &str) -> Result<String> {
+    let begin = old.find(part).context("docs/resilience.md has no place for the figures")? + part.len();
     let end = begin + old[begin..].find(END).context("docs/resilience.md has no end of the figures")?;
     Ok(format!("{}\n\n{measured}\n{}", &old[..begin], &old[end..]))
 }

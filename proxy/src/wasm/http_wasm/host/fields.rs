@@ -5,7 +5,7 @@ use wasmtime::{Caller, Linker, bail};
 
 use super::super::call::{BUFFER_RESPONSE, Call, Side, TRAILERS};
 use super::super::guest::Guest;
-use super::{MODULE, linear, memory, split};
+use super::{MODULE, memory, split};
 use crate::chain::State;
 
 /// Which fields a guest means.
@@ -75,14 +75,15 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "get_header_values",
         |mut caller: Caller<'_, Guest>, kind: u32, name: u32, length: u32, at: u32, room: u32| {
             let kind = Kind::of(kind)?;
-            let linear = linear(&mut caller)?;
-            let name = self::name(memory::read(linear.data(&caller), name, length)?)?;
-            let (bytes, guest) = linear.data_and_store_mut(&mut caller);
+            let (bytes, guest) = split(&mut caller)?;
+            let name = std::str::from_utf8(memory::read(bytes, name, length)?)?;
+            if name.is_empty() {
+                bail!("the name of a field cannot be empty");
+            }
             let (state, call) = guest.in_hand()?;
-            let fields = kind.read(state, call);
-            list(bytes, at, room, || {
-                fields.into_iter().flat_map(|fields| fields.get_all(&name)).map(HeaderValue::as_bytes)
-            })
+            // A text that is no name is the name of no field.
+            let values = kind.read(state, call).map(|fields| fields.get_all(name));
+            list(bytes, at, room, || values.iter().flatten().map(HeaderValue::as_bytes))
         },
     )?;
     linker.func_wrap(MODULE, "set_header_value", |caller: Caller<'_, Guest>, kind, name, length, value, size| {
@@ -121,12 +122,13 @@ fn change(
     if belongs_to_proxy(&name) {
         return Ok(());
     }
+    let set = (pending && replaces).then(|| name.clone());
     match value {
-        Some(value) if replaces => drop(fields.insert(name.clone(), value)),
-        Some(value) => drop(fields.append(name.clone(), value)),
+        Some(value) if replaces => drop(fields.insert(name, value)),
+        Some(value) => drop(fields.append(name, value)),
         None => drop(fields.remove(&name)),
     }
-    if pending && replaces && !call.set.contains(&name) {
+    if let Some(name) = set.filter(|name| !call.set.contains(name)) {
         call.set.push(name);
     }
     Ok(())

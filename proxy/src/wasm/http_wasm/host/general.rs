@@ -18,8 +18,8 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         call.features
     })?;
     linker.func_wrap(MODULE, "get_config", |mut caller: Caller<'_, Guest>, at: u32, room: u32| {
-        let env = caller.data().env.clone();
-        give(&mut caller, at, room, &env.config_bytes())
+        let (bytes, guest) = split(&mut caller)?;
+        give(bytes, at, room, &guest.env.config_bytes())
     })?;
     linker.func_wrap(MODULE, "log_enabled", |_: Caller<'_, Guest>, level: i32| {
         u32::from(self::level(level).is_some_and(|level| level <= LevelFilter::current()))

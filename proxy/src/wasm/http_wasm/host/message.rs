@@ -9,8 +9,8 @@ use super::{MODULE, give, memory, split};
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "get_method", |mut caller: Caller<'_, Guest>, at: u32, room: u32| {
-        let method = caller.data_mut().in_hand()?.0.request.method.clone();
-        give(&mut caller, at, room, method.as_str().as_bytes())
+        let (bytes, guest) = split(&mut caller)?;
+        give(bytes, at, room, guest.in_hand()?.0.request.method.as_str().as_bytes())
     })?;
     linker.func_wrap(MODULE, "set_method", |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
         let (bytes, guest) = split(&mut caller)?;
@@ -19,9 +19,9 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         Ok(())
     })?;
     linker.func_wrap(MODULE, "get_uri", |mut caller: Caller<'_, Guest>, at: u32, room: u32| {
-        let uri = caller.data_mut().in_hand()?.0.request.uri.clone();
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        give(&mut caller, at, room, target.as_bytes())
+        let (bytes, guest) = split(&mut caller)?;
+        let target = guest.in_hand()?.0.request.uri.path_and_query();
+        give(bytes, at, room, target.map_or("/", |target| target.as_str()).as_bytes())
     })?;
     linker.func_wrap(MODULE, "set_uri", |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
         let (bytes, guest) = split(&mut caller)?;
@@ -30,17 +30,18 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         Ok(())
     })?;
     linker.func_wrap(MODULE, "get_protocol_version", |mut caller: Caller<'_, Guest>, at: u32, room: u32| {
-        let version = match caller.data_mut().in_hand()?.0.request.version {
+        let (bytes, guest) = split(&mut caller)?;
+        let version = match guest.in_hand()?.0.request.version {
             Version::HTTP_10 => "HTTP/1.0",
             Version::HTTP_2 => "HTTP/2.0",
             Version::HTTP_3 => "HTTP/3.0",
             _ => "HTTP/1.1",
         };
-        give(&mut caller, at, room, version.as_bytes())
+        give(bytes, at, room, version.as_bytes())
     })?;
     linker.func_wrap(MODULE, "get_source_addr", |mut caller: Caller<'_, Guest>, at: u32, room: u32| {
-        let address = caller.data_mut().in_hand()?.0.client.address.to_string();
-        give(&mut caller, at, room, address.as_bytes())
+        let (bytes, guest) = split(&mut caller)?;
+        give(bytes, at, room, guest.in_hand()?.0.client.address.to_string().as_bytes())
     })?;
     linker.func_wrap(MODULE, "get_status_code", |mut caller: Caller<'_, Guest>| {
         let (state, call) = caller.data_mut().in_hand()?;

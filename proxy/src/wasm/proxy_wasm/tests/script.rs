@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 /// Every function of the ABI: its module, its name, and its parameters (`i` has 32 bits, `l` has 64).
-pub const FUNCTIONS: [(&str, &str, &str); 52] = [
+pub(crate) const FUNCTIONS: [(&str, &str, &str); 52] = [
     ("env", "proxy_log", "iii"),
     ("env", "proxy_get_log_level", "i"),
     ("env", "proxy_get_current_time_nanoseconds", "i"),
@@ -60,13 +60,13 @@ pub const FUNCTIONS: [(&str, &str, &str); 52] = [
 ];
 
 /// The most arguments of a function.
-pub const ARGUMENTS: usize = 12;
+pub(crate) const ARGUMENTS: usize = 12;
 /// The bytes of one call: the function's place in the table above, and its arguments.
-pub const CALL: usize = 4 + 4 * ARGUMENTS;
+pub(crate) const CALL: usize = 4 + 4 * ARGUMENTS;
 
 /// The guest as text. What its memory has below 4096 is what the script's bytes have there too, so that arguments can point
 /// at something.
-pub fn guest() -> String {
+pub(crate) fn guest() -> String {
     let mut text = String::from("(module\n");
     for (at, (module, name, parameters)) in FUNCTIONS.iter().enumerate() {
         let types: String = parameters.chars().map(|p| if p == 'l' { " i64" } else { " i32" }).collect();

@@ -72,7 +72,8 @@ fn tls(place: &Place<'_>) -> String {
           {TYPE}.transport_sockets.tls.v3.DownstreamTlsContext
           common_tls_context:
             alpn_protocols: [h2, http/1.1]
-            tls_params: {{ tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3 }}
+            tls_params: {{ tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3,
+              ecdh_curves: [X25519MLKEM768, X25519] }}
             tls_certificates:
             - {{ certificate_chain: {{ filename: {certificate} }}, private_key: {{ filename: {key} }} }}
 "

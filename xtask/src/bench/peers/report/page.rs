@@ -85,6 +85,19 @@ fn about(kind: Scenario) -> &'static str {
         Scenario::Http2 => "h2load, 8 requests in flight on each connection, HTTP/2 with prior knowledge.",
         Scenario::Tls => "h2load, HTTP/1.1 over TLS 1.3 with TLS_AES_128_GCM_SHA256 and an ECDSA certificate (P-256).",
         Scenario::TlsHttp2 => "As before, HTTP/2 with 8 requests in flight on each connection.",
+        Scenario::Handshakes => {
+            "A client connects, does a full handshake with X25519 and TLS_AES_128_GCM_SHA256, closes its side, and waits until \
+             the proxy has closed the connection: no request. The certificate is ECDSA (P-256). CPU time is that of the \
+             whole connection, with the tickets that each proxy sends as it is configured by default. \
+             `bench-handshake`, in `benches/handshake`, does it with 64 connections at a time, and looks at each handshake."
+        }
+        Scenario::Resumed => {
+            "As before, but each handshake goes on with an earlier session by its ticket (`psk_dhe_ke`, X25519 again). The \
+             first tickets are of 64 full handshakes with a request, which are counted too; all others are of the handshakes."
+        }
+        Scenario::HandshakesHybrid => {
+            "Full handshakes as above, with the hybrid key exchange that resists quantum computers, where the proxy has it."
+        }
         Scenario::Scaling => {
             "One worker on one processor, and two workers on two. The load generator and the upstream share one of these \
              processors in both cases, so requests a second say little about the second worker: they are bounded by the \

@@ -1,4 +1,4 @@
-//! Whether a plugin's calls can let others run.
+//! Whether a plugin's calls can let others run, and calls that do or do not.
 //!
 //! A call on a stack of its own can stop at each tick, let the worker's other requests run, and go on. That stack costs
 //! about as much as everything else in a short call. So the calls of a core module run on the worker's stack, as long as
@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
+
+use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
 
 /// The longest limit with which a call may run on the worker's stack: the default. It is what other requests may have to
 /// wait once.
@@ -41,6 +43,22 @@ impl Pace {
             let _ = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         }
     }
+}
+
+/// Calls a function of a core module, on a stack of its own or on this one.
+pub(super) async fn call<T, P, R>(
+    function: &TypedFunc<P, R>,
+    store: &mut Store<T>,
+    params: P,
+    yields: bool,
+) -> wasmtime::Result<R>
+where
+    T: Send + 'static,
+    P: WasmParams + Sync,
+    R: WasmResults + Sync,
+{
+    // Boxed, so that the calls of all requests are no larger for it.
+    if yields { Box::pin(function.call_async(store, params)).await } else { function.call(store, params) }
 }
 
 #[cfg(test)]
