@@ -12,6 +12,7 @@ mod outbound;
 mod pump;
 mod routing;
 mod runner;
+mod service;
 #[cfg(test)]
 mod tests;
 
@@ -23,3 +24,4 @@ pub use outbound::{Opening, Outbound, OutboundError, OutboundRequest, OutboundRe
 pub use pump::Pumped;
 pub use routing::{Retrying, Routing};
 pub use runner::{Chain, Hand, HandGuard, MAX_STEPS, Verdict};
+pub use service::{Answering, Service};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::config::{self, Diagnostics, Loaded, PluginSource, Tls, UpstreamTls};
-use crate::snapshot::Code;
+use crate::snapshot::{Code, code_name};
 
 /// A configuration with the code of its plugins: all that is needed to bring it back later.
 #[derive(Debug)]
@@ -30,8 +30,7 @@ impl Bundle {
     /// All mistakes in the file. A plugin that cannot be read is not one yet: its failure policy decides.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let loaded = Arc::new(config::load(path)?);
-        let code: Code =
-            loaded.config.plugins.iter().map(|(name, plugin)| (name.clone(), read(&plugin.source))).collect();
+        let code: Code = sources(&loaded).map(|(name, source)| (name, read(source))).collect();
         let mut hasher = Sha256::new_with_prefix(loaded.source.text());
         for (name, bytes) in &code {
             hasher.update(name);
@@ -48,11 +47,20 @@ impl Bundle {
 
 /// The files that a configuration is read from.
 pub fn files(loaded: &Loaded) -> Vec<PathBuf> {
-    let plugins = loaded.config.plugins.values().filter_map(|plugin| match &plugin.source {
+    let plugins = sources(loaded).filter_map(|(_, source)| match source {
         PluginSource::File(path) => Some(path.clone()),
         PluginSource::Standard(_) => None,
     });
     std::iter::once(PathBuf::from(loaded.source.name())).chain(plugins).chain(tls_files(loaded)).collect()
+}
+
+/// Where the code of plugins and of upstreams' components is, by the names that it has in [`Code`].
+fn sources(loaded: &Loaded) -> impl Iterator<Item = (String, &PluginSource)> {
+    let plugins = loaded.config.plugins.iter().map(|(name, plugin)| (name.clone(), &plugin.source));
+    let upstreams = loaded.config.upstreams.iter();
+    let components =
+        upstreams.filter_map(|(name, upstream)| Some((code_name(name), &upstream.backend.component()?.code.source)));
+    plugins.chain(components)
 }
 
 /// The files of certificates and their keys.

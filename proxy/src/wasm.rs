@@ -19,6 +19,7 @@ mod proxy_wasm;
 mod recognise;
 mod store;
 mod wasi;
+mod wasi_http;
 
 pub use artifact::{Artifact, ArtifactError, Digest};
 pub use component::Plugin;
@@ -30,3 +31,4 @@ pub use load::LoadError;
 pub use pool::Pool;
 pub use proxy_wasm::{Connection, ProxyWasmFilter};
 pub use recognise::{Abi, ProxyWasm, Shape, WasiHttp};
+pub use wasi_http::{EdgeFunction, Middleware};

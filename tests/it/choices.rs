@@ -147,3 +147,21 @@ fn what_the_configuration_says_can_be_read() {
     );
     assert_eq!(choosing(&gofe, "GET", "timeout 5 no-retry upstream u read").body, "Some(\"u\") 5ms None");
 }
+
+#[test]
+fn what_a_plugin_chose_holds_for_the_fallback_too() {
+    let broken = failing();
+    let others = ["a", "b", "c"].map(Upstream::text);
+    let list: Vec<_> = others.iter().map(|endpoint| format!("'{}'", endpoint.address)).collect();
+    let others =
+        format!("endpoints: [{}], balance: {{ policy: maglev, key: {{ client-address: true }} }}", list.join(", "));
+    let upstreams = format!("endpoints: ['{}'] }}, other: {{ {others}", broken.address);
+    let gofe = start(", fallback: { statuses: [503], upstream: other }", &upstreams);
+    let mut seen = std::collections::BTreeSet::new();
+    for key in 0..30 {
+        let answers = [(); 3].map(|()| choosing(&gofe, "GET", &format!("hash-key key{key}")).body);
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        seen.insert(answers[0].clone());
+    }
+    assert_eq!(seen.len(), 3, "the key decides, and not the client's address: {seen:?}");
+}

@@ -44,6 +44,7 @@ fn start_wat(text: &str, upstream: &Upstream, keys: &str) -> Gofe {
     Gofe::start_in(folder, &yaml("h.wasm", upstream, keys))
 }
 
+// covers http-wasm: get_config, log, get_method, get_uri, get_protocol_version, get_source_addr
 #[test]
 fn http_wasm_guests_see_the_request_their_configuration_and_the_log() {
     let upstream = echo();
@@ -58,6 +59,18 @@ fn http_wasm_guests_see_the_request_their_configuration_and_the_log() {
     assert_eq!(get(gofe.address, "/", &[("x-do", "config")]).body, "plain text");
 }
 
+// covers http-wasm: get_header_names, get_header_values, log_enabled
+#[test]
+fn http_wasm_guests_list_fields_and_ask_what_is_logged() {
+    let upstream = echo();
+    let gofe = start(&upstream, "");
+    let fields = get(gofe.address, "/", &[("x-do", "fields"), ("x-a", "1"), ("X-A", "2"), ("x-b", "")]).body;
+    assert!(fields.contains("\nx-a=1,2\n") && fields.contains("\nx-b=\n"), "{fields}");
+    // Debug, info, warn, error and none.
+    assert_eq!(get(gofe.address, "/", &[("x-do", "levels")]).body, "01110");
+}
+
+// covers http-wasm: enable_features, set_method, set_uri, read_body, write_body
 #[test]
 fn http_wasm_request_bodies_reach_the_upstream_as_the_guest_leaves_them() {
     let upstream = echo();
@@ -73,6 +86,8 @@ fn http_wasm_request_bodies_reach_the_upstream_as_the_guest_leaves_them() {
     assert_eq!(answer, format!("POST /x [{long}] 200000"));
 }
 
+// covers http-wasm: enable_features, set_header_value, remove_header, write_body, get_status_code, set_status_code
+// covers http-wasm: handle_request, handle_response
 #[test]
 fn http_wasm_guests_answer_and_change_responses() {
     let upstream = echo();
@@ -97,6 +112,7 @@ fn http_wasm_guests_answer_and_change_responses() {
     assert_eq!(get(gofe.address, "/", &[("x-do", "error")]).header("x-error"), Some("false"));
 }
 
+// covers http-wasm: set_header_value
 #[test]
 fn http_wasm_faults_cost_one_request_each_and_the_policy_holds() {
     let upstream = echo();
@@ -110,6 +126,7 @@ fn http_wasm_faults_cost_one_request_each_and_the_policy_holds() {
     }
 }
 
+// covers http-wasm: read_body
 #[test]
 fn http_wasm_bodies_over_the_limit_are_refused() {
     let upstream = echo();
@@ -135,6 +152,7 @@ const TRAILERS: &str = r#"(module
   (func (export "handle_response") (param i32 i32)
     (call $add (i32.const 3) (i32.const 0) (i32.const 5) (i32.const 2) (i32.const 3))))"#;
 
+// covers http-wasm: enable_features, add_header_value
 #[test]
 fn http_wasm_trailers_in_both_directions() {
     let upstream = echo();

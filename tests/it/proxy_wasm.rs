@@ -54,6 +54,7 @@ fn fields(answer: &Answer, name: &str) -> usize {
     answer.head.lines().filter(|line| line.split_once(':').is_some_and(|(field, _)| field == name)).count()
 }
 
+// covers proxy-wasm: proxy_on_vm_start
 #[test]
 fn configurations_reach_the_vm_and_the_plugin_as_bytes() {
     let text = gofe("vm: { config: for the vm }, config: for the plugin");
@@ -63,6 +64,7 @@ fn configurations_reach_the_vm_and_the_plugin_as_bytes() {
     assert_eq!(said(&gofe("config: { a: b }"), "configuration", &[]), r#"|{"a":"b"}"#);
 }
 
+// covers proxy-wasm: proxy_on_configure
 #[test]
 fn a_plugin_that_refuses_its_configuration_stops_the_start() {
     for settings in ["config: refuse", "vm: { config: refuse }"] {
@@ -84,6 +86,7 @@ fn keys_that_mean_nothing_to_the_code_are_refused() {
     assert!(refused.stderr.contains("plugins.p.vm"), "{}", refused.stderr);
 }
 
+// covers proxy-wasm: proxy_send_local_response
 #[test]
 fn a_local_response_has_status_fields_and_body() {
     let answer = ask(&gofe("config: x"), "local", &[]);
@@ -91,6 +94,7 @@ fn a_local_response_has_status_fields_and_body() {
     assert_eq!(fields(&answer, "x-a"), 2);
 }
 
+// covers proxy-wasm: proxy_get_header_map_pairs, proxy_get_header_map_value
 #[test]
 fn request_fields_are_read_with_those_of_the_request_line() {
     let gofe = gofe("config: x");
@@ -103,6 +107,8 @@ fn request_fields_are_read_with_those_of_the_request_line() {
     assert_eq!(&parts[3..], ["None", "0", "1,2"]);
 }
 
+// covers proxy-wasm: proxy_set_header_map_pairs, proxy_remove_header_map_value
+// covers proxy-wasm: proxy_on_request_headers
 #[test]
 fn request_fields_are_changed_before_the_upstream_sees_them() {
     let gofe = gofe("config: x");
@@ -114,6 +120,8 @@ fn request_fields_are_changed_before_the_upstream_sees_them() {
     assert!(seen.contains("x-only") && seen.contains("\"/all\"") && !seen.contains("x-other"), "{seen}");
 }
 
+// covers proxy-wasm: proxy_add_header_map_value, proxy_replace_header_map_value
+// covers proxy-wasm: proxy_on_response_headers
 #[test]
 fn response_fields_are_changed_before_the_client_sees_them() {
     let gofe = gofe("config: x");
@@ -125,6 +133,7 @@ fn response_fields_are_changed_before_the_client_sees_them() {
     assert_eq!((instead.status, instead.body.as_str()), (503, "instead"));
 }
 
+// covers proxy-wasm: proxy_get_property, proxy_set_property
 #[test]
 fn properties_tell_of_the_request_and_the_configuration() {
     let gofe = gofe("vm: { root-id: main, id: shared }");
@@ -155,12 +164,14 @@ fn properties_tell_of_the_request_and_the_configuration() {
     assert_eq!(said(&gofe, "set-property", &[]), "value");
 }
 
+// covers proxy-wasm: proxy_set_shared_data, proxy_get_shared_data
 #[test]
 fn shared_data_is_compared_before_it_is_set() {
     let answer = said(&gofe("config: x"), "shared", &[]);
     assert_eq!(answer, "Some([49]) Ok(()) Err(CasMismatch) (None, None)");
 }
 
+// covers proxy-wasm: proxy_define_metric, proxy_record_metric, proxy_increment_metric, proxy_get_metric
 #[test]
 fn metrics_need_a_grant_and_show_in_the_admin_api() {
     let gofe = gofe("allow: { metrics: true }, config: metrics");
@@ -180,6 +191,7 @@ fn metrics_need_a_grant_and_show_in_the_admin_api() {
     denied.logged("which the configuration does not grant");
 }
 
+// covers proxy-wasm: proxy_log, proxy_get_log_level, proxy_get_current_time_nanoseconds
 #[test]
 fn lines_go_to_the_log_and_clocks_tell_the_time() {
     let gofe = gofe("config: x");
@@ -188,6 +200,8 @@ fn lines_go_to_the_log_and_clocks_tell_the_time() {
     assert!(said(&gofe, "time", &[]).starts_with("SystemTime"));
 }
 
+// covers proxy-wasm: proxy_call_foreign_function
+// covers proxy-wasm: proxy_on_foreign_function
 #[test]
 fn foreign_functions_are_found_by_name() {
     let gofe = gofe("config: x");

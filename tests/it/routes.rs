@@ -242,9 +242,15 @@ fn a_route_has_as_many_requests_in_flight_as_it_may() {
     let first = std::thread::spawn(move || request(address, "GET", "/a", &[], ""));
     told.recv_timeout(PATIENCE).expect("the first request is there");
     assert_eq!(get(gofe.address, "/a", &[]).status, 503);
+    // A request that began before a reload is in flight after it.
+    let file = gofe.folder().join("gofe.yaml");
+    let yaml = std::fs::read_to_string(&file).unwrap() + "zone: elsewhere\n";
+    std::fs::write(&file, yaml).unwrap();
+    assert_eq!(gofe.tell("/reload").status, 200);
+    assert_eq!(get(gofe.address, "/a", &[]).status, 503);
     release.notify_one();
     assert_eq!(first.join().unwrap().body, "done");
-    gofe.counts("gofe_errors_total{reason=\"route-busy\"}", 1);
+    gofe.counts("gofe_errors_total{reason=\"route-busy\"}", 2);
     release.notify_one();
     assert_eq!(get(gofe.address, "/a", &[]).body, "done");
     assert_eq!(arrived.load(Ordering::SeqCst), 2);

@@ -7,19 +7,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 
+use crate::wasm::Builder;
 use crate::workspace::Workspace;
-use crate::{Cli, process};
+use crate::{Cli, coverage, process};
 use page::{Page, Place};
 
 /// Checks README, ARCHITECTURE, CHANGELOG, the pages in docs and the configurations in examples.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     certificates(workspace)?;
+    component(workspace)?;
     let files = workspace.files()?;
     let tops: BTreeSet<_> = files.iter().filter_map(|file| first_folder(file)).collect();
-    let mut problems = Vec::new();
+    let mut problems = coverage::check(workspace)?;
     let mut configurations: Vec<_> = files.iter().filter(|file| is_example(file)).cloned().collect();
     for file in files.iter().filter(|file| is_page(file)) {
         let text = workspace.text(file)?.unwrap_or_default();
@@ -53,6 +55,14 @@ pub(crate) fn certificates(workspace: &Workspace) -> Result<()> {
     let folder = workspace.root.join("examples/certificates");
     let arguments = ["run", "--quiet", "--locked", "--package", "gofe-certificates", "--"];
     process::run(workspace.cargo().args(arguments).arg(folder))
+}
+
+/// Builds the component that an example names. Its source is beside it.
+fn component(workspace: &Workspace) -> Result<()> {
+    let package = workspace.package("hello").context("there is no package `hello`")?;
+    let built = Builder::new(workspace)?.build(package)?;
+    fs::copy(built, workspace.root.join("examples/plugins/hello.wasm"))?;
+    Ok(())
 }
 
 fn is_page(file: &Path) -> bool {

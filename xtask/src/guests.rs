@@ -30,6 +30,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for filter in workspace.modules_in("benches/plugins").iter().filter(|filter| filter.short_name() == "proxy-wasm") {
         fs::copy(builder.build(filter)?, folder.join("bench-proxy-wasm.wasm"))?;
     }
+    // Those that an example has in its chain.
+    for plugin in workspace.modules_in("examples/plugins") {
+        fs::copy(builder.build(plugin)?, folder.join(format!("example-{}.wasm", plugin.short_name())))?;
+    }
     let more = usize::from(assembly_script::build(workspace, &folder.join("assemblyscript.wasm"))?);
     eprintln!("{} guests in {}", guests.len() + more, folder.display());
     Ok(())

@@ -2,6 +2,7 @@
 
 mod bench;
 mod conformance;
+mod coverage;
 mod docs;
 mod fuzz;
 mod guests;
@@ -58,6 +59,8 @@ enum Task {
     Guests,
     /// Make the certificates that examples/tls.yaml names, in examples/certificates.
     Certificates,
+    /// Write the tables of docs that say what every function of an ABI is tested by, from what the tests say.
+    Coverage,
     /// Check links, paths, commands and configurations in the pages and examples.
     CheckDocs,
     /// Measure.
@@ -113,6 +116,7 @@ fn run(cli: Cli) -> Result<()> {
         }
         Task::Guests => guests::build(&workspace),
         Task::Certificates => docs::certificates(&workspace),
+        Task::Coverage => coverage::write(&workspace),
         Task::CheckDocs => docs::check(&workspace),
         Task::Bench { what } => bench::run(&workspace, &what),
         Task::Conformance { suite } => conformance::run(&workspace, suite),

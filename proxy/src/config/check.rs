@@ -3,6 +3,7 @@
 mod acme;
 mod actions;
 mod balance;
+mod component;
 mod discovery;
 mod early_data;
 mod http3;

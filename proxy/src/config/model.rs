@@ -6,6 +6,7 @@
 
 mod acme;
 mod balance;
+mod component;
 mod listener;
 mod matching;
 mod send;
@@ -27,6 +28,7 @@ pub use balance::{
     Balance, Dns, EndpointFile, Fallback, HashKey, Health, LatencyOutlier, Outliers, Policy, Probe, Records, SameSite,
     Sample, SessionCookie, SuccessRate,
 };
+pub use component::{Component, Reuse};
 pub use listener::{Address, ClientHeader, Http3, Listener, Networks, ProxyProtocol, TrustedProxies};
 pub use matching::{HostPattern, Match, PathPattern, Pattern, Segment, ValueMatch};
 pub use send::{
@@ -327,6 +329,15 @@ pub enum Backend {
     File(EndpointFile),
     /// The demo server built into gofe: it answers with method, path, headers and body as JSON.
     Echo,
+    /// A component that runs in gofe.
+    Component(Box<Component>),
+}
+
+impl Backend {
+    /// The component, where it is one.
+    pub fn component(&self) -> Option<&Component> {
+        if let Self::Component(component) = self { Some(component) } else { None }
+    }
 }
 
 /// One server.

@@ -16,7 +16,7 @@ use super::source::{Source, child};
 const BUDGET: usize = 32 << 20;
 
 /// Keys that say what a route or an upstream is, and not how it treats requests.
-const OWN: [&str; 16] = [
+const OWN: [&str; 17] = [
     "name",
     "listeners",
     "priority",
@@ -30,6 +30,7 @@ const OWN: [&str; 16] = [
     "rewrite",
     "endpoints",
     "builtin",
+    "component",
     "discovery",
     "policy",
     "zone",

@@ -172,6 +172,7 @@ pub(super) struct RawUpstream {
     #[serde(default)]
     pub(super) endpoints: List<Brief<RawEndpoint>>,
     pub(super) builtin: Option<As<Backend>>,
+    pub(super) component: Option<Brief<RawComponent>>,
     pub(super) policy: Option<String>,
     pub(super) discovery: Option<RawDiscovery>,
     pub(super) balance: Option<Brief<RawBalance>>,
@@ -265,6 +266,7 @@ maps_only! {
 
 mod acme;
 mod balance;
+mod component;
 mod early_data;
 mod http3;
 mod keys;
@@ -281,6 +283,7 @@ pub(super) use balance::{
     RawBalance, RawCookie, RawDiscovery, RawDns, RawEndpoints, RawFallback, RawHealth, RawHttpProbe, RawKey,
     RawOutliers,
 };
+pub(super) use component::RawComponent;
 pub(super) use early_data::RawEarlyData;
 pub(super) use http3::RawHttp3;
 pub(super) use keys::{route_keys, upstream_keys};

@@ -123,6 +123,36 @@ impl Call {
     }
 }
 
+/// Whether a response is one of gRPC itself, by its content type.
+pub fn is_answer(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(GRPC.as_bytes()));
+    kind.is_some_and(ends)
+}
+
+/// The status that a header section or a trailer section has.
+pub fn status(fields: &HeaderMap) -> Option<u8> {
+    fields.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
+}
+
+/// The status of HTTP that means the same, as Envoy has it. What no version of gRPC knows is an error of the server.
+pub fn as_http(status: u8) -> StatusCode {
+    match status {
+        0 => StatusCode::OK,
+        3 | 9 | 11 => StatusCode::BAD_REQUEST,
+        16 => StatusCode::UNAUTHORIZED,
+        7 => StatusCode::FORBIDDEN,
+        5 => StatusCode::NOT_FOUND,
+        6 | 10 => StatusCode::CONFLICT,
+        8 => StatusCode::TOO_MANY_REQUESTS,
+        // Cancelled: the client went away. HTTP has no status for it.
+        1 => StatusCode::REQUEST_TIMEOUT,
+        12 => StatusCode::NOT_IMPLEMENTED,
+        14 => StatusCode::SERVICE_UNAVAILABLE,
+        4 => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 /// Whether nothing, a format or a parameter follows.
 fn ends(rest: &[u8]) -> bool {
     matches!(rest.first(), None | Some(b'+' | b';' | b' '))

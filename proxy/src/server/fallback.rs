@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use super::flight::Flight;
 use super::request::Answer;
 use super::rescue::Trouble;
-use crate::chain::{Reply, Verdict};
+use crate::chain::{Reply, Routing, Verdict};
 use crate::http::Body;
 use crate::snapshot::Fallback;
 
@@ -22,6 +22,11 @@ impl Flight {
             Fallback::Upstream(_) => hold(body).await?,
             Fallback::Fixed(_) | Fallback::Chain(_) => (body, None),
         };
+        // What a plugin chose holds for the other upstream as well, but for the upstream and its endpoints.
+        let routing = match again {
+            Some(_) => Routing { upstream: None, subset: Vec::new(), ..self.hand.lock().await.routing.clone() },
+            None => Routing::default(),
+        };
         let first = Box::pin(self.send(body)).await;
         let failed = match &first {
             Ok(Answer::Upstream(response)) => treatment.fails(response.status()),
@@ -36,8 +41,7 @@ impl Flight {
             (Fallback::Chain(_), _) => self.ask_fallback(fallback).await.map(Answer::Reply),
             (Fallback::Upstream(name), Some(body)) => {
                 let mut exchange = self.hand.lock().await;
-                exchange.routing.upstream = Some(name.clone());
-                exchange.routing.subset.clear();
+                exchange.routing = Routing { upstream: Some(name.clone()), ..routing };
                 drop(exchange);
                 return Box::pin(self.send(body)).await;
             }

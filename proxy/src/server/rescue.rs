@@ -59,8 +59,8 @@ pub(super) enum Trouble {
     /// The upstream gave no response.
     #[error("{0}")]
     Upstream(#[from] upstream::Error),
-    /// The route's time is over.
-    #[error("no response within the route's timeout of {0:?}")]
+    /// The time is over that the route, the client or a plugin gives the request.
+    #[error("no response within the request's timeout of {0:?}")]
     Timeout(Duration),
     /// The route has as many requests in flight as it may.
     #[error("the route has as many requests in flight as it may")]
@@ -103,6 +103,7 @@ impl Trouble {
                 "tls" => "upstream-tls",
                 "response-timeout" => "upstream-timeout",
                 "reset" => "upstream-reset",
+                component if component.starts_with("component-") => component,
                 _ => "upstream-bad-response",
             },
             Self::Timeout(_) => "upstream-timeout",

@@ -137,11 +137,13 @@ pub enum Fallback {
 }
 
 impl Treatment {
-    /// What a route does; nothing where that is nothing.
+    /// What a route does; nothing where that is nothing. `running` is the route of the same name that there is: requests
+    /// that are in flight there take their places here, where there are as many.
     pub(super) fn new(
         route: &config::Route,
         upstreams: &BTreeMap<String, Upstream>,
         chains: &BTreeMap<&str, Arc<Chain<Step>>>,
+        running: Option<&Self>,
     ) -> Option<Box<Self>> {
         let rules = &route.treatment;
         // These two ask for facts about the request as well.
@@ -165,7 +167,10 @@ impl Treatment {
             pattern: route.matches.path.clone(),
             looks_back: rules.response_headers.has_variables()
                 || matches!(fallback, Some(Fallback::Upstream(_) | Fallback::Chain(_))),
-            room: rules.active_requests.map(|room| Arc::new(Semaphore::new(room))),
+            room: rules.active_requests.map(|room| {
+                let same = running.filter(|running| running.rules.active_requests == Some(room));
+                same.and_then(|running| running.room.clone()).unwrap_or_else(|| Arc::new(Semaphore::new(room)))
+            }),
             rules: rules.clone(),
             mirror,
             fallback,

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tracing::warn;
 
+use super::components::{ComponentEntry, code_name};
 use super::listeners;
 use super::plugin::{self, FailedPlugin, Key};
 use super::upstreams;
@@ -44,21 +45,22 @@ pub struct Resources {
     pub workers: usize,
 }
 
-/// The bytes of each plugin, by its name, or why they cannot be read.
+/// The bytes of each plugin, by its name, and of each upstream's component, by its [`code_name`]; or why they cannot be
+/// read.
 pub type Code = BTreeMap<String, Result<Bytes, String>>;
 
 /// Builds one snapshot.
 pub struct Builder<'a> {
-    resources: &'a Resources,
-    previous: Option<&'a Snapshot>,
-    source: &'a Source,
+    pub(super) resources: &'a Resources,
+    pub(super) previous: Option<&'a Snapshot>,
+    pub(super) source: &'a Source,
     code: &'a Code,
-    errors: Vec<Diagnostic>,
+    pub(super) errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
 
 /// Why a plugin is not there, and whether that is a mistake in the configuration or a failure of its code.
-enum Trouble {
+pub(super) enum Trouble {
     Mistake(Vec<Diagnostic>),
     Failure(String),
 }
@@ -94,11 +96,13 @@ impl<'a> Builder<'a> {
         let tls = upstreams::tls(&loaded.source, config, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
         builder.errors.extend(listeners::misfits(&loaded.source, config, &plugins));
+        let components = builder.components(config).await;
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
         }
-        resources.engine.keep_only(|name| config.plugins.contains_key(name));
-        let upstreams = builder.upstreams(config, tls);
+        let serves = |name: &str| components.keys().any(|upstream| code_name(upstream) == name);
+        resources.engine.keep_only(|name| config.plugins.contains_key(name) || serves(name));
+        let upstreams = builder.upstreams(config, tls, &components);
         let routes = builder.routes(config, &plugins, &upstreams);
         listeners::passages(config, &upstreams, &plugins, &mut listeners);
         let (tables, table_of) = listeners::tables(config, &numbers);
@@ -112,6 +116,7 @@ impl<'a> Builder<'a> {
             routes,
             upstreams,
             plugins,
+            components,
             identities: listeners::identities(&listeners),
             answers: listeners::answers(config, &resources.acme),
             listeners,
@@ -168,7 +173,7 @@ impl<'a> Builder<'a> {
     /// One plugin: the running version where nothing changed, a new one, or what its policy makes of a failure.
     async fn plugin(&mut self, name: &str, mut key: Key, generation: u64) -> Option<PluginEntry> {
         let running = self.previous.and_then(|previous| previous.plugins.get(name));
-        let trouble = match self.bytes(name, &key.config) {
+        let trouble = match self.bytes(name, &format!("/plugins/{}", escape(name)), &key.config) {
             Ok((bytes, digest)) => {
                 key.digest = Some(digest);
                 if let Some(running) =
@@ -215,8 +220,8 @@ impl<'a> Builder<'a> {
         PluginEntry { step, since: generation, state: PluginState::Failed(reason.to_owned()), code: None, key }
     }
 
-    fn bytes(&self, name: &str, plugin: &config::Plugin) -> Result<(&'a Bytes, Digest), Trouble> {
-        let at = format!("/plugins/{}", escape(name));
+    /// The bytes of a plugin, or of a component, which stands there in the file.
+    pub(super) fn bytes(&self, name: &str, at: &str, plugin: &config::Plugin) -> Result<(&'a Bytes, Digest), Trouble> {
         let mistake = |pointer: &str, message: String| Trouble::Mistake(vec![self.source.error(pointer, message)]);
         let bytes = match self.code.get(name) {
             Some(Ok(bytes)) => bytes,
@@ -272,7 +277,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {
+    pub(super) fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {
         let Resources { metrics, stores, outputs, outbound, workers, .. } = self.resources;
         let plugin = &key.config;
         let output = outputs.open(&plugin.allow.output).map_err(|error| {
@@ -301,17 +306,33 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn upstreams(&self, config: &config::Config, mut tls: BTreeMap<String, ClientTls>) -> BTreeMap<String, Upstream> {
+    fn upstreams(
+        &self,
+        config: &config::Config,
+        mut tls: BTreeMap<String, ClientTls>,
+        components: &BTreeMap<String, ComponentEntry>,
+    ) -> BTreeMap<String, Upstream> {
         let build = |(name, upstream): (&String, &config::Upstream)| {
-            let unchanged = self.previous.filter(|previous| previous.config().upstreams.get(name) == Some(upstream));
+            let component = components.get(name);
+            let unchanged = self.previous.filter(|previous| {
+                let taken_over = match (component, previous.components.get(name)) {
+                    (Some(now), Some(before)) => now.is(before),
+                    (now, _) => now.is_none(),
+                };
+                taken_over && previous.config().upstreams.get(name) == Some(upstream)
+            });
             let cluster = unchanged.and_then(|previous| Some(previous.upstream(name)?.cluster.clone()));
             let tls = tls.remove(name);
-            let cluster = match cluster {
-                Some(cluster) => {
+            let cluster = match (cluster, component) {
+                (Some(cluster), _) => {
                     cluster.renew(tls);
                     cluster
                 }
-                None => Arc::new(Cluster::new(name, upstream, tls, self.resources.workers)),
+                (None, Some(component)) => {
+                    let service = component.service();
+                    Arc::new(Cluster::serving(name, upstream, service, self.resources.workers))
+                }
+                (None, None) => Arc::new(Cluster::new(name, upstream, tls, self.resources.workers)),
             };
             (
                 name.clone(),
@@ -334,11 +355,14 @@ impl<'a> Builder<'a> {
             .map(|(name, names)| (name.as_str(), Arc::new(Chain::new(name, steps(names)))))
             .collect();
         let empty = Arc::new(Chain::new("", Vec::new()));
+        let running = self.previous.map(|previous| previous.routes.as_slice()).unwrap_or_default();
+        let running: BTreeMap<&str, &Treatment> =
+            running.iter().filter_map(|route| Some((&*route.name, route.treatment.as_deref()?))).collect();
         let build = |route: &config::Route| Route {
             name: route.name.as_str().into(),
             chain: route.chain.as_deref().map_or(&empty, |name| &chains[name]).clone(),
             action: Action::new(&route.action, upstreams),
-            treatment: Treatment::new(route, upstreams, &chains),
+            treatment: Treatment::new(route, upstreams, &chains, running.get(route.name.as_str()).copied()),
             timeout: route.timeout,
             body_size: route.body_size.unwrap_or(config.limits.body_size),
             sending: route.sending.clone(),

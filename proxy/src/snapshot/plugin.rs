@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::chain::{Exchange, Fault, FaultKind, Filter, Interest, Outcome, Passenger, Phase, Phases};
 use crate::config::{OnError, Plugin as PluginConfig};
-use crate::wasm::{Abi, Artifact, Connection, Digest, Engine, Env, HttpWasm, LoadError, Plugin, ProxyWasmFilter};
+use crate::wasm::{
+    Abi, Artifact, Connection, Digest, Engine, Env, HttpWasm, LoadError, Middleware, Plugin, ProxyWasmFilter,
+};
 
 /// A step of a chain: one variant for each plugin ABI, so that no phase allocates a boxed future.
 #[expect(clippy::large_enum_variant, reason = "there are few of them, each behind an Arc")]
@@ -15,6 +17,8 @@ pub enum Step {
     ProxyWasm(ProxyWasmFilter),
     /// An http-wasm plugin.
     HttpWasm(HttpWasm),
+    /// A component that stands before another handler of `wasi:http`.
+    Middleware(Middleware),
     /// A plugin that failed while it was loaded; its policy holds for each request.
     Failed(FailedPlugin),
 }
@@ -90,7 +94,7 @@ impl Step {
             Abi::Gofe => Plugin::load(engine, artifact, env).await.map(Self::Component),
             Abi::ProxyWasm(_) => ProxyWasmFilter::load(engine, artifact, env).map(Self::ProxyWasm),
             Abi::HttpWasm => HttpWasm::load(engine, artifact, env).await.map(Self::HttpWasm),
-            abi => Err(LoadError::abi(abi, "it cannot be a step of a chain")),
+            Abi::WasiHttp(_) => Middleware::load(engine, artifact, env).await.map(Self::Middleware),
         }
     }
 
@@ -112,7 +116,7 @@ impl Step {
         match self {
             Self::ProxyWasm(plugin) => plugin.connect(passenger).await,
             Self::Failed(failed) => Err(failed.fault()),
-            Self::Component(_) | Self::HttpWasm(_) => {
+            Self::Component(_) | Self::HttpWasm(_) | Self::Middleware(_) => {
                 let message = "it cannot see the bytes of a connection".to_owned();
                 Err(Fault { kind: FaultKind::Unavailable, message })
             }
@@ -123,7 +127,7 @@ impl Step {
     pub async fn tick(&self) {
         match self {
             Self::Component(plugin) => plugin.tick().await,
-            Self::ProxyWasm(_) | Self::HttpWasm(_) | Self::Failed(_) => {}
+            Self::ProxyWasm(_) | Self::HttpWasm(_) | Self::Middleware(_) | Self::Failed(_) => {}
         }
     }
 
@@ -146,6 +150,7 @@ impl Filter for Step {
             Self::Component(plugin) => plugin.name(),
             Self::ProxyWasm(plugin) => plugin.name(),
             Self::HttpWasm(plugin) => plugin.name(),
+            Self::Middleware(plugin) => plugin.name(),
             Self::Failed(failed) => &failed.name,
         }
     }
@@ -155,6 +160,7 @@ impl Filter for Step {
             Self::Component(plugin) => plugin.interest(),
             Self::ProxyWasm(plugin) => plugin.interest(),
             Self::HttpWasm(plugin) => plugin.interest(),
+            Self::Middleware(plugin) => plugin.interest(),
             // One phase is enough to apply the policy to each request.
             Self::Failed(FailedPlugin { on_error: OnError::FailClosed, .. }) => {
                 Interest { phases: Phases::default().with(Phase::RequestHeaders), ..Interest::default() }
@@ -168,6 +174,7 @@ impl Filter for Step {
             Self::Component(plugin) => plugin.on_error(),
             Self::ProxyWasm(plugin) => plugin.on_error(),
             Self::HttpWasm(plugin) => plugin.on_error(),
+            Self::Middleware(plugin) => plugin.on_error(),
             Self::Failed(failed) => failed.on_error,
         }
     }
@@ -177,6 +184,7 @@ impl Filter for Step {
             Self::Component(plugin) => plugin.call(phase, exchange).await,
             Self::ProxyWasm(plugin) => plugin.call(phase, exchange).await,
             Self::HttpWasm(plugin) => plugin.call(phase, exchange).await,
+            Self::Middleware(plugin) => plugin.call(phase, exchange).await,
             Self::Failed(failed) => Outcome::Fault(failed.fault()),
         }
     }

@@ -20,6 +20,7 @@ use super::supervisor::{Supervisor, Watched};
 use super::tries::{self, Policy};
 use super::upload::Watch;
 use super::{Ends, Error, echo, message};
+use crate::chain::Service;
 use crate::config::{self, Backend, HashKey, Protocol};
 use crate::http::Body;
 use crate::http::upgrade::Duplex;
@@ -82,7 +83,16 @@ pub struct Connected {
 impl Cluster {
     /// A cluster without connections, for workers `0..workers`.
     pub fn new(name: &str, config: &config::Upstream, tls: Option<ClientTls>, workers: usize) -> Self {
-        let common = Arc::new(Common::new(name, config, tls));
+        Self::with(name, config, Common::new(name, config, tls, None), workers)
+    }
+
+    /// A cluster that is no servers in the network, but code that runs in gofe.
+    pub fn serving(name: &str, config: &config::Upstream, service: Arc<dyn Service>, workers: usize) -> Self {
+        Self::with(name, config, Common::new(name, config, None, Some(service)), workers)
+    }
+
+    fn with(name: &str, config: &config::Upstream, common: Common, workers: usize) -> Self {
+        let common = Arc::new(common);
         let fleet = match &config.backend {
             Backend::Echo => Fleet::Echo(echo::ENDPOINT.into()),
             _ => Fleet::Endpoints {
@@ -106,7 +116,8 @@ impl Cluster {
 
     /// Whether its endpoints can be asked to speak another protocol than HTTP.
     pub fn takes_upgrades(&self) -> bool {
-        matches!(&self.fleet, Fleet::Endpoints { members, .. } if members.config.protocol == Protocol::Http1)
+        self.common.service.is_none()
+            && matches!(&self.fleet, Fleet::Endpoints { members, .. } if members.config.protocol == Protocol::Http1)
     }
 
     /// Whether any endpoint has all these labels, or requests for them go elsewhere. The demo server has none.

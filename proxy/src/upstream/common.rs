@@ -13,6 +13,7 @@ use super::breaker::{Breaker, Changed, State};
 use super::budget::Budget;
 use super::connect::Tls;
 use super::connections::Connections;
+use crate::chain::Service;
 use crate::config::{self, Importance, Sending};
 use crate::net::ClientTls;
 use crate::telemetry::UpstreamMetrics;
@@ -30,6 +31,8 @@ pub(super) struct Common {
     pub(super) breaker: Option<Arc<Breaker>>,
     /// The limit on connections.
     pub(super) connections: Option<Connections>,
+    /// What answers in the place of servers in the network.
+    pub(super) service: Option<Arc<dyn Service>>,
     limiter: Option<Limiter>,
     /// Requests whose response has not ended; counted where there is a limit on them.
     requests: AtomicUsize,
@@ -60,7 +63,12 @@ impl Events<'_> {
 }
 
 impl Common {
-    pub(super) fn new(upstream: &str, config: &config::Upstream, tls: Option<ClientTls>) -> Self {
+    pub(super) fn new(
+        upstream: &str,
+        config: &config::Upstream,
+        tls: Option<ClientTls>,
+        service: Option<Arc<dyn Service>>,
+    ) -> Self {
         let sending = &config.sending;
         Self {
             upstream: upstream.into(),
@@ -68,6 +76,7 @@ impl Common {
             budget: Budget::new(&sending.retry_budget),
             breaker: sending.breaker.as_ref().map(|config| Arc::new(Breaker::new(config))),
             connections: sending.limits.connections.map(|most| Connections::new(most, sending.limits.pending)),
+            service,
             limiter: sending.adaptive.as_ref().map(Limiter::new),
             requests: AtomicUsize::new(0),
             sending: sending.clone(),

@@ -31,7 +31,7 @@ pub(super) trait Discovery: Send {
 /// The discovery of a backend; none for one that says its endpoints itself.
 pub(super) fn of(backend: &Backend) -> Option<Box<dyn Discovery>> {
     match backend {
-        Backend::Endpoints(_) | Backend::Echo => None,
+        Backend::Endpoints(_) | Backend::Echo | Backend::Component(_) => None,
         Backend::Dns(config) => Some(Box::new(dns::Dns::new(config))),
         Backend::File(file) => Some(Box::new(file::File::new(&file.0))),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::chain::{Fault, FaultKind};
 use crate::http::BodyError;
 
 /// Why there is no response. The text is for the log, never for the client.
@@ -98,6 +99,14 @@ pub enum Error {
     /// The client's own request body broke off or went over a limit: nothing is wrong with the upstream.
     #[error("the request's body: {0}")]
     RequestBody(BodyError),
+    /// The component that the upstream is failed.
+    #[error("upstream {upstream}: the component failed: {}", .fault.message)]
+    Component {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// What happened.
+        fault: Fault,
+    },
 }
 
 impl Error {
@@ -126,6 +135,13 @@ impl Error {
             Self::Reset { .. } => "reset",
             Self::BadResponse { .. } => "bad-response",
             Self::RequestBody(_) => "request-body",
+            Self::Component { fault, .. } => match fault.kind {
+                FaultKind::Trap => "component-trap",
+                FaultKind::Deadline => "component-deadline",
+                FaultKind::Memory => "component-memory",
+                FaultKind::Failed => "component-failed",
+                FaultKind::Unavailable => "component-unavailable",
+            },
         }
     }
 
@@ -140,6 +156,11 @@ impl Error {
                 StatusCode::BAD_GATEWAY
             }
             Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Component { fault, .. } => match fault.kind {
+                FaultKind::Deadline => StatusCode::GATEWAY_TIMEOUT,
+                FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                FaultKind::Trap | FaultKind::Memory | FaultKind::Failed => StatusCode::BAD_GATEWAY,
+            },
             Self::RequestBody(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestBody(BodyError::Idle(_) | BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::RequestBody(BodyError::Ended) => StatusCode::INTERNAL_SERVER_ERROR,

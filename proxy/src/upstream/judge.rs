@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use super::Error;
 use super::slot::random;
 use crate::config::{Condition, Retry};
-use crate::http::Body;
+use crate::http::{Body, grpc};
 
 /// Whether a response is one that the policy repeats.
 pub(super) fn is_bad(retry: &Retry, response: &Response<Body>) -> bool {
@@ -19,14 +19,9 @@ pub(super) fn is_bad(retry: &Retry, response: &Response<Body>) -> bool {
             matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
         }
         Condition::Status(wanted) => status == *wanted,
-        Condition::Grpc(wanted) => grpc_status(response.headers()) == Some(*wanted),
+        Condition::Grpc(wanted) => grpc::status(response.headers()) == Some(*wanted),
         _ => false,
     })
-}
-
-/// The status of a gRPC call that ended with its headers.
-fn grpc_status(headers: &HeaderMap) -> Option<u8> {
-    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 /// Whether an error is one that the policy repeats.
@@ -34,7 +29,7 @@ pub(super) fn is_repeated(retry: &Retry, error: &Error) -> bool {
     let kind = match error {
         Error::Connect { .. } | Error::ConnectTimeout { .. } | Error::Tls { .. } => Condition::ConnectFailure,
         Error::Reset { .. } if error.is_refused_stream() => Condition::RefusedStream,
-        Error::Reset { .. } | Error::BadResponse { .. } => Condition::Reset,
+        Error::Reset { .. } | Error::BadResponse { .. } | Error::Component { .. } => Condition::Reset,
         Error::ResponseTimeout { .. } => Condition::Timeout,
         Error::CircuitOpen { .. } | Error::Overloaded { .. } | Error::NoEndpoint { .. } | Error::RequestBody(_) => {
             return false;

@@ -18,6 +18,7 @@ use super::discovery;
 use super::endpoint::{Endpoint, Member, Reason};
 use super::outcome::Judges;
 use super::outlier::{Detector, Tally};
+use super::service;
 use super::slot::Slot;
 use super::view::View;
 use crate::config::{self, Backend, Balance, Fallback};
@@ -105,8 +106,10 @@ impl Members {
             discovery: discovery::Status::default(),
             detector: config.outliers.as_ref().map(|config| Mutex::new(Detector::new(config, Instant::now()))),
         };
-        if let Backend::Endpoints(endpoints) = &config.backend {
-            members.replace(endpoints, Instant::now());
+        match &config.backend {
+            Backend::Endpoints(endpoints) => members.replace(endpoints, Instant::now()),
+            Backend::Component(_) => members.replace(&[service::endpoint()], Instant::now()),
+            Backend::Dns(_) | Backend::File(_) | Backend::Echo => {}
         }
         members
     }

@@ -43,6 +43,20 @@ pub(super) fn for_http2(request: &mut Request<Body>, endpoint: &Authority, secur
     }
 }
 
+/// Gives a request the form that code in gofe gets: the target in absolute form, with the scheme that the client spoke.
+pub(super) fn for_service(request: &mut Request<Body>) {
+    let secure = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    let host = request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut parts = Parts::default();
+    parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.authority = Some(host.unwrap_or_else(|| Authority::from_static("localhost")));
+    let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+}
+
 /// Makes `Content-Length` say what the body is, whatever a plugin did to either: a wrong one would let the rest of
 /// a body pass for the next request on a connection.
 pub(super) fn settle_length(request: &mut Request<Body>) {

@@ -15,6 +15,8 @@ use super::outlier::Tally;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcome {
     pub(super) end: End,
+    /// The same for outlier detection, where that is known already: calls of gRPC say it at their end.
+    pub(super) judged: Option<End>,
     /// From the choice of the endpoint to the head of its response, or to the failure.
     pub(super) latency: Duration,
     /// When it ended.
@@ -43,7 +45,7 @@ impl End {
         match error {
             Error::Connect { .. } | Error::ConnectTimeout { .. } | Error::Tls { .. } => Self::NoConnection,
             Error::ResponseTimeout { .. } => Self::Timeout,
-            Error::Reset { .. } | Error::BadResponse { .. } => Self::Broken,
+            Error::Reset { .. } | Error::BadResponse { .. } | Error::Component { .. } => Self::Broken,
             Error::NoEndpoint { .. } | Error::CircuitOpen { .. } | Error::Overloaded { .. } | Error::RequestBody(_) => {
                 Self::Nothing
             }
@@ -71,15 +73,20 @@ pub(super) struct Judges {
 }
 
 impl Judges {
+    /// Tells outlier detection alone.
+    pub(super) fn judge(&self, outcome: &Outcome, endpoint: &Endpoint) {
+        if let (Some(tally), Some(end)) = (&self.tally, outcome.judged) {
+            tally.hear(&Outcome { end, ..*outcome }, &endpoint.streak);
+        }
+    }
+
     pub(super) fn hear(&self, outcome: &Outcome, endpoint: &Endpoint) {
         if let Some(latency) = &self.latency
             && outcome.end != End::Nothing
         {
             latency.observe(outcome.latency, outcome.at);
         }
-        if let Some(tally) = &self.tally {
-            tally.hear(outcome, &endpoint.streak);
-        }
+        self.judge(outcome, endpoint);
         if let Some(refresh) = &self.refresh
             && outcome.end == End::NoConnection
         {

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     fn outcome(end: End) -> Outcome {
-        Outcome { end, latency: Duration::from_millis(1), at: Instant::now() }
+        Outcome { end, judged: Some(end), latency: Duration::from_millis(1), at: Instant::now() }
     }
 
     fn status(status: u16) -> End {

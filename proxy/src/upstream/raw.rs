@@ -25,11 +25,12 @@ impl Slot {
     pub(super) async fn open(self: &Arc<Self>, terms: &Terms<'_>) -> Result<Box<dyn Duplex>, Error> {
         let begun = Instant::now();
         let flight = Flight::begin(self);
-        match self.connect(terms, Offer::Http1).await {
+        match self.connect(terms, Offer::Nothing).await {
             Ok((stream, _)) => Ok(Box::new(Counted { stream, _flight: flight })),
             Err(error) => {
                 let at = Instant::now();
-                self.report(&Outcome { end: End::of(&error), latency: at.duration_since(begun), at });
+                let end = End::of(&error);
+                self.report(&Outcome { end, judged: Some(end), latency: at.duration_since(begun), at });
                 Err(error)
             }
         }

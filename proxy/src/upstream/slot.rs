@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::call_end::{self, Judged};
 use super::common::{Common, Events};
 use super::connect::{Connector, Trouble};
 use super::connections::{Place, Turn};
@@ -22,7 +23,7 @@ use super::proxy_header::Ends;
 use super::trial::Trial;
 use super::upload::Watch;
 use super::wire::Wire;
-use super::{Error, auto, http1, http2};
+use super::{Error, auto, http1, http2, service};
 use crate::config::{self, Alpn, Protocol};
 use crate::http::Body;
 use crate::net::Offer;
@@ -186,15 +187,24 @@ impl Slot {
         };
         let flight = Flight::begin(self);
         let sent = match self.protocol {
+            _ if self.common.service.is_some() => Box::pin(service::exchange(flight, request, terms)).await,
             Protocol::Http1 => http1::exchange(flight, request, terms, None).await,
             Protocol::Http2 => Box::pin(http2::exchange(flight, request, terms)).await,
             Protocol::Auto => Box::pin(auto::exchange(flight, request, terms)).await,
         };
-        trial.end(match &sent {
+        let end = match &sent {
             Ok(response) => End::Response(response.status()),
             Err(failure) => End::of(&failure.error),
-        });
-        sent
+        };
+        let judged = match &sent {
+            Ok(response) if self.judges.tally.is_some() => call_end::of_head(response),
+            _ => Some(end),
+        };
+        let latency = trial.end(end, judged);
+        match judged {
+            Some(_) => sent,
+            None => sent.map(|response| response.map(|body| Judged::over(body, self, latency))),
+        }
     }
 
     /// Connects, within the time that the configuration gives; with TLS, the handshake is a part of it.

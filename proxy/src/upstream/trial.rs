@@ -45,18 +45,19 @@ impl<'a> Trial<'a> {
         Ok(Self { slot, terms, begun, until, permits: [endpoint, upstream], over: false })
     }
 
-    /// How it ended.
-    pub(super) fn end(&mut self, end: End) {
+    /// How it ended, and what outlier detection may know of it by now; how long it took.
+    pub(super) fn end(&mut self, end: End, judged: Option<End>) -> Duration {
         self.over = true;
         let now = Instant::now();
         let latency = now.duration_since(self.begun);
-        self.slot.report(&Outcome { end, latency, at: now });
+        self.slot.report(&Outcome { end, judged, latency, at: now });
         for (place, permit) in self.permits.iter_mut().enumerate() {
             let (Some(permit), Some(failed)) = (permit.take(), end.failed()) else { continue };
             let changed = permit.report(failed, latency, millis(now));
             let endpoint = (place == 0).then_some(&*self.slot.address);
             self.slot.common.changed(changed, endpoint, self.terms.events);
         }
+        latency
     }
 }
 
@@ -64,7 +65,7 @@ impl Drop for Trial<'_> {
     /// A try that is given up when its time is over has failed; one whose client went away says nothing.
     fn drop(&mut self) {
         if !self.over && Instant::now() >= self.until {
-            self.end(End::Timeout);
+            self.end(End::Timeout, Some(End::Timeout));
         }
     }
 }

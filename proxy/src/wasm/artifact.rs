@@ -91,6 +91,11 @@ impl Artifact {
         let digest = Digest::of(bytes);
         let shape = Shape::read(bytes)?;
         let abi = shape.abi()?;
+        let concurrent = match abi {
+            Abi::WasiHttp(_) => Some(engine.concurrent().map_err(|error| ArtifactError::Compile(error.to_string()))?),
+            _ => None,
+        };
+        let engine = concurrent.as_ref().unwrap_or(engine);
         let cache = cache.map(|folder| Cache::new(engine, folder));
         if let Some(code) = cache.as_ref().and_then(|cache| cache.read(engine, &digest)) {
             return Ok(Self { digest, abi, code });

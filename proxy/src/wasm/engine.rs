@@ -1,7 +1,7 @@
 //! The engine that runs guests, and the clock that interrupts them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -29,13 +29,17 @@ pub struct EngineError(wasmtime::Error);
 /// The engine for gofe's own world, proxy-wasm and http-wasm. Cheap to clone.
 ///
 /// Concurrency support of the component model is off: with it a call costs three times as much (320 ns in the place
-/// of 95), and nothing in these contracts needs it.
+/// of 95), and nothing in these contracts needs it. What needs it has [another engine](Self::concurrent).
 #[derive(Clone)]
 pub struct Engine {
     inner: wasmtime::Engine,
     clock: Arc<Clock>,
     functions: Arc<Functions>,
+    concurrent: Arc<OnceLock<Pair>>,
 }
+
+/// An engine and what it has compiled.
+type Pair = (wasmtime::Engine, Arc<Functions>);
 
 impl Engine {
     /// Makes the engine and starts its clock.
@@ -43,10 +47,28 @@ impl Engine {
     /// # Errors
     /// When the address space for the instance pool cannot be reserved, or the machine's processor has no compiler.
     pub fn new() -> Result<Self, EngineError> {
-        let functions = Arc::new(Functions::default());
-        let inner = reserve(&functions).map_err(EngineError)?;
+        let (inner, functions) = reserve(false).map_err(EngineError)?;
         let clock = Clock::start(inner.clone());
-        Ok(Self { inner, clock, functions })
+        Ok(Self { inner, clock, functions, concurrent: Arc::default() })
+    }
+
+    /// The engine for components of package `wasi:http`, which need concurrency: the same clock, and all else of its own. It is
+    /// made when the first such component is loaded.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(super) fn concurrent(&self) -> Result<Self, EngineError> {
+        let pair = match self.concurrent.get() {
+            Some(pair) => pair,
+            None => {
+                let pair = reserve(true).map_err(EngineError)?;
+                self.concurrent.get_or_init(|| pair)
+            }
+        };
+        let (inner, functions) = pair.clone();
+        // Of two that were made at a time, one counts.
+        self.clock.beside.get_or_init(|| inner.clone());
+        Ok(Self { inner, functions, clock: self.clock.clone(), concurrent: self.concurrent.clone() })
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -63,22 +85,26 @@ impl Engine {
 
     /// Forgets what is kept of plugins that are gone, to compile their next version sooner.
     pub fn keep_only(&self, exists: impl Fn(&str) -> bool) {
+        if let Some((_, functions)) = self.concurrent.get() {
+            functions.keep_only(&exists);
+        }
         self.functions.keep_only(exists);
     }
 }
 
 /// Reserves the addresses for as many instances as there is room for. All of them take 16 TiB, which is more than
 /// `ulimit -v`, valgrind or a processor with 39-bit addresses allow.
-fn reserve(functions: &Arc<Functions>) -> wasmtime::Result<wasmtime::Engine> {
+fn reserve(concurrent: bool) -> wasmtime::Result<Pair> {
+    let functions = Arc::new(Functions::default());
     let mut instances = MAX_INSTANCES;
     loop {
-        let mut config = config(instances);
+        let mut config = config(instances, concurrent);
         config.enable_incremental_compilation(functions.clone())?;
         match wasmtime::Engine::new(&config) {
-            Ok(engine) if instances == MAX_INSTANCES => return Ok(engine),
+            Ok(engine) if instances == MAX_INSTANCES => return Ok((engine, functions)),
             Ok(engine) => {
                 warn!(instances, "the address space is limited: more plugin instances cannot run at a time");
-                return Ok(engine);
+                return Ok((engine, functions));
             }
             Err(error) if instances <= MIN_INSTANCES => return Err(error),
             Err(_) => instances /= 2,
@@ -86,7 +112,7 @@ fn reserve(functions: &Arc<Functions>) -> wasmtime::Result<wasmtime::Engine> {
     }
 }
 
-fn config(instances: u32) -> Config {
+fn config(instances: u32, concurrent: bool) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances * CORE_INSTANCES_PER_COMPONENT)
@@ -98,7 +124,8 @@ fn config(instances: u32) -> Config {
         .table_keep_resident(16 << 10);
     let mut config = Config::new();
     config
-        .concurrency_support(false)
+        .concurrency_support(concurrent)
+        .wasm_component_model_async(concurrent)
         .epoch_interruption(true)
         .memory_init_cow(true)
         .max_wasm_stack(512 << 10)
@@ -113,7 +140,9 @@ pub(super) struct Clock {
     active: AtomicBool,
     /// The thread sleeps, or is about to.
     asleep: AtomicBool,
-    thread: std::sync::OnceLock<Thread>,
+    thread: OnceLock<Thread>,
+    /// The other engine, where there is one.
+    beside: OnceLock<wasmtime::Engine>,
 }
 
 impl Clock {
@@ -121,7 +150,8 @@ impl Clock {
         let clock = Arc::new(Self {
             active: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
-            thread: std::sync::OnceLock::new(),
+            thread: OnceLock::new(),
+            beside: OnceLock::new(),
         });
         let weak = Arc::downgrade(&clock);
         let spawned = std::thread::Builder::new().name("gofe-epoch".into()).spawn(move || {
@@ -130,6 +160,9 @@ impl Clock {
                 std::thread::sleep(TICK);
                 engine.increment_epoch();
                 let Some(clock) = weak.upgrade() else { return };
+                if let Some(engine) = clock.beside.get() {
+                    engine.increment_epoch();
+                }
                 quiet += 1;
                 if quiet >= TICKS_UNTIL_SLEEP {
                     quiet = 0;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::recognise::{Abi, Shape};
+use super::recognise::{Abi, Shape, is_of};
 use super::{ArtifactError, Digest};
 
 /// The host functions of http-wasm: all of them.
@@ -119,6 +119,11 @@ fn import(abi: Abi, module: &str, name: &str) -> Import {
 fn answer(abi: Abi, module: &str, name: &str) -> (Answer, Option<&'static str>) {
     if module.starts_with("wasi:http/") {
         return match abi {
+            Abi::WasiHttp(_)
+                if is_of(module, "wasi:http/outgoing-handler@0.2") || is_of(module, "wasi:http/client@0.3") =>
+            {
+                (Answer::Refused, Some("allow.http"))
+            }
             Abi::WasiHttp(_) => (Answer::Granted, None),
             _ => (Answer::Missing, None),
         };

@@ -1,5 +1,7 @@
 //! What a guest may use: execution time and memory.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
@@ -18,12 +20,17 @@ pub(super) struct Budget {
     pub(super) away: bool,
     /// Ticks that passed while the guest ran.
     ticks: u32,
+    /// What was granted.
+    granted: u64,
+    /// Set by whoever sees the guest's work go on: the budget is then granted anew.
+    pub(super) renewed: Option<Arc<AtomicBool>>,
 }
 
 impl Budget {
     /// A new budget. The first tick comes within a tick's length of the start, so it is not counted.
     pub(super) fn grant(&mut self, time: Duration) {
-        self.left = time.as_nanos().div_ceil(TICK.as_nanos()) as u64 + 1;
+        self.granted = time.as_nanos().div_ceil(TICK.as_nanos()) as u64 + 1;
+        self.left = self.granted;
         self.away = false;
         self.ticks = 0;
     }
@@ -32,6 +39,9 @@ impl Budget {
     pub(super) fn tick(&mut self) -> bool {
         if std::mem::take(&mut self.away) {
             return true;
+        }
+        if self.renewed.as_ref().is_some_and(|renewed| renewed.swap(false, Relaxed)) {
+            self.left = self.granted;
         }
         self.ticks += 1;
         self.left = self.left.saturating_sub(1);

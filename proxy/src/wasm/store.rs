@@ -115,11 +115,16 @@ pub(super) struct Count {
 impl Count {
     /// One instance more, where the plugin may have one more.
     pub(super) fn new(live: &Arc<AtomicUsize>, env: &Arc<Env>) -> Result<Self, LoadError> {
+        Self::up_to(MAX_INSTANCES, live, env)
+    }
+
+    /// One instance more, where there are fewer than `most`.
+    pub(super) fn up_to(most: usize, live: &Arc<AtomicUsize>, env: &Arc<Env>) -> Result<Self, LoadError> {
         let before = live.fetch_add(1, Ordering::Relaxed);
         env.metrics.instances(0, 1);
         let count = Self { live: live.clone(), env: env.clone(), memory: 0 };
-        if before >= MAX_INSTANCES {
-            return Err(LoadError::Failed(format!("all {MAX_INSTANCES} instances are in use")));
+        if before >= most {
+            return Err(LoadError::Failed(format!("all {most} instances are in use")));
         }
         Ok(count)
     }

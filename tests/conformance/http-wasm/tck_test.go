@@ -15,10 +15,16 @@ import (
 	"github.com/http-wasm/http-wasm-host-go/tck"
 )
 
+// covers http-wasm: get_method, set_method, get_uri, set_uri, get_protocol_version, get_source_addr
+// covers http-wasm: get_header_names, get_header_values, set_header_value, add_header_value, remove_header
+// covers http-wasm: read_body, handle_request, handle_response
 func TestHTTP1(t *testing.T) {
 	tck.Run(t, http.DefaultClient, start(t))
 }
 
+// covers http-wasm: get_method, set_method, get_uri, set_uri, get_protocol_version, get_source_addr
+// covers http-wasm: get_header_names, get_header_values, set_header_value, add_header_value, remove_header
+// covers http-wasm: read_body, handle_request, handle_response
 func TestHTTP2(t *testing.T) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)

@@ -19,6 +19,8 @@ fn a_request_without_a_body_says_so_with_its_headers() {
     assert_eq!(post(gofe.address, "/", &[("x-test", "end")], "body").body, "false");
 }
 
+// covers proxy-wasm: proxy_set_buffer_bytes
+// covers proxy-wasm: proxy_on_request_body
 #[test]
 fn request_bodies_are_held_back_and_changed() {
     let gofe = gofe("config: x");
@@ -59,6 +61,8 @@ fn a_body_past_the_limit_is_not_held_back() {
     assert!(wire.head().starts_with("HTTP/1.1 413"));
 }
 
+// covers proxy-wasm: proxy_get_buffer_bytes
+// covers proxy-wasm: proxy_on_response_body
 #[test]
 fn response_bodies_are_changed_whole_and_as_they_come() {
     let upstream = Upstream::text("from upstream");
@@ -67,6 +71,7 @@ fn response_bodies_are_changed_whole_and_as_they_come() {
     assert_eq!(ask(&gofe, "none", &[("x-body", "buffer-response")]).body, "<13>");
 }
 
+// covers proxy-wasm: proxy_on_request_trailers, proxy_on_response_trailers
 #[tokio::test]
 async fn trailers_are_seen_changed_and_added() {
     let upstream = Upstream::start(|request| async move {

@@ -7,6 +7,8 @@ use hyper::Response;
 use super::{ask, at, gofe, gofe_at, said};
 use crate::harness::{Upstream, full};
 
+// covers proxy-wasm: proxy_continue_stream, proxy_http_call
+// covers proxy-wasm: proxy_on_http_call_response
 #[test]
 fn a_call_goes_to_a_granted_host_and_its_answer_comes_back() {
     let upstream = Upstream::start(|request| async move {
@@ -55,6 +57,8 @@ fn grpc() -> Upstream {
     })
 }
 
+// covers proxy-wasm: proxy_grpc_call, proxy_grpc_stream, proxy_grpc_send, proxy_grpc_cancel, proxy_grpc_close
+// covers proxy-wasm: proxy_on_grpc_receive_initial_metadata, proxy_on_grpc_receive, proxy_on_grpc_receive_trailing_metadata
 #[test]
 fn grpc_calls_and_streams_bring_messages_and_metadata() {
     let upstream = grpc();
@@ -67,6 +71,8 @@ fn grpc_calls_and_streams_bring_messages_and_metadata() {
     assert_eq!(said(&gofe, "grpc", &[("x-target", "127.0.0.1:1")]), "Err(ParseFailure)");
 }
 
+// covers proxy-wasm: proxy_get_status
+// covers proxy-wasm: proxy_on_grpc_close
 #[test]
 fn a_grpc_call_that_fails_has_its_status_and_message() {
     let upstream = Upstream::start(|_| async {

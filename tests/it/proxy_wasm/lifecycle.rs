@@ -3,12 +3,17 @@
 use super::{ask, gofe, gofe_at, said};
 use crate::harness::KeepAlive;
 
+// covers proxy-wasm: proxy_set_tick_period_milliseconds
+// covers proxy-wasm: proxy_on_tick
 #[test]
 fn ticks_come_without_requests() {
     let gofe = gofe("config: tick");
     while said(&gofe, "get-shared", &[("x-key", "ticks")]).len() < 3 {}
 }
 
+// covers proxy-wasm: proxy_register_shared_queue, proxy_resolve_shared_queue, proxy_enqueue_shared_queue
+// covers proxy-wasm: proxy_dequeue_shared_queue
+// covers proxy-wasm: proxy_on_queue_ready
 #[test]
 fn queues_wake_the_vm_that_registered_them() {
     let gofe = gofe("config: queue, vm: { id: v }");
@@ -17,6 +22,7 @@ fn queues_wake_the_vm_that_registered_them() {
     assert_eq!(said(&gofe, "enqueue", &[("x-vm", "other")]), "no queue");
 }
 
+// covers proxy-wasm: proxy_on_log
 #[test]
 fn the_log_callback_sees_the_response() {
     let gofe = gofe("config: x");
@@ -24,6 +30,8 @@ fn the_log_callback_sees_the_response() {
     gofe.logged("over: logged 200");
 }
 
+// covers proxy-wasm: proxy_on_done, proxy_on_delete
+// covers proxy-wasm: proxy_done, proxy_set_effective_context
 #[test]
 fn a_context_lives_on_until_the_guest_is_done_with_it() {
     let gofe = gofe("config: tick");
@@ -74,6 +82,7 @@ fn a_request_that_stays_paused_has_the_routes_deadline() {
     assert_eq!(said(&gofe, "configuration", &[]), "|x");
 }
 
+// covers proxy-wasm: proxy_close_stream
 #[test]
 fn a_closed_request_is_answered_with_503() {
     assert_eq!(ask(&gofe("config: x"), "close", &[]).status, 503);

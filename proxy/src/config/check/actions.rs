@@ -257,7 +257,14 @@ impl Check<'_> {
             }
             for (at, name, subset) in named {
                 let upstream = config.upstreams.get(name);
-                let Some(Backend::Endpoints(endpoints)) = upstream.map(|upstream| &upstream.backend) else { continue };
+                let endpoints = match upstream.map(|upstream| &upstream.backend) {
+                    Some(Backend::Endpoints(endpoints)) => endpoints.as_slice(),
+                    Some(Backend::Component(_)) if !subset.is_empty() => {
+                        self.error(&at, format!("`{name}` is a component, which has no labels"));
+                        continue;
+                    }
+                    _ => continue,
+                };
                 let within = |labels: &std::collections::BTreeMap<String, String>| {
                     subset.iter().all(|(name, value)| labels.get(name) == Some(value))
                 };

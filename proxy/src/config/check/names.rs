@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use http::Method;
+use http::uri::Authority;
 use serde_json::Value;
 
 use super::Check;
@@ -54,6 +55,10 @@ impl Check<'_> {
         upstreams.extend(passing().flat_map(Tcp::upstreams));
         // A plugin may choose an upstream, and then its configuration names it.
         config.plugins.values().for_each(|plugin| words(&plugin.config, &mut upstreams));
+        // So may one that sends requests there.
+        let components = config.upstreams.values().filter_map(|upstream| upstream.backend.component());
+        let granted = config.plugins.values().chain(components.map(|component| &component.code));
+        upstreams.extend(granted.flat_map(|plugin| plugin.allow.http.iter().map(Authority::host)));
         self.report_unused("upstream", "/upstreams", "route leads to it", &upstreams);
         let mut secrets: HashSet<&str> = HashSet::new();
         config.plugins.values().for_each(|plugin| secrets.extend(plugin.allow.secrets.iter().map(String::as_str)));

@@ -66,7 +66,7 @@ impl Check<'_> {
         Allow { http, http_limits, key_value: raw.key_value, metrics: raw.metrics, secrets, output }
     }
 
-    fn http(&mut self, at: &str, raw: &RawHttp) -> (Vec<http::uri::Authority>, OutboundLimits) {
+    pub(super) fn http(&mut self, at: &str, raw: &RawHttp) -> (Vec<http::uri::Authority>, OutboundLimits) {
         if raw.hosts.is_empty() {
             self.error(at, "there is no host: leave `http` out when the plugin calls none");
         }

@@ -7,8 +7,8 @@ use http::StatusCode;
 
 use super::{Check, DAY, HOUR, MILLISECOND};
 use crate::config::model::{
-    Action, Adaptive, Breaker, Condition, Hedge, Protocol, Retry, RetryBudget, Route, RouteSending, SendLimits,
-    Sending, Upstream, UpstreamTls, VerifyServer, Window,
+    Action, Adaptive, Backend, Breaker, Condition, Hedge, Protocol, Retry, RetryBudget, Route, RouteSending,
+    SendLimits, Sending, Upstream, UpstreamTls, VerifyServer, Window,
 };
 use crate::config::raw::{
     RawAdaptive, RawBreaker, RawHedge, RawRetry, RawRetryBudget, RawRoute, RawSendLimits, RawUpstream, RawUpstreamTls,
@@ -269,6 +269,10 @@ impl Check<'_> {
             let per_try = retry.and_then(|retry| retry.per_try_timeout);
             if let Some(per_try) = per_try.filter(|per_try| *per_try > route.timeout) {
                 self.longer(&child(&at_retry, "per-try-timeout"), "one try", per_try, "the whole request", route, &at);
+            }
+            let backend = upstreams.get(name).map(|upstream| &upstream.backend);
+            if route.sending.hedge.is_some() && matches!(backend, Some(Backend::Component(_))) {
+                self.key_error(&child(&at, "hedge"), "`hedge` has no effect on a component: it is one endpoint");
             }
             let hedge = route.sending.hedge.or_else(|| upstream?.hedge);
             let at_delay = child(&own("hedge", route.sending.hedge.is_some()), "delay");

@@ -61,10 +61,13 @@ impl Check<'_> {
         names
     }
 
-    /// The demo server speaks HTTP only.
+    /// The demo server and components speak HTTP only.
     fn passes_bytes(&mut self, at: &str, upstream: &str) {
-        if self.written(&child(&child("/upstreams", upstream), "builtin")) {
-            self.error(at, "a built-in upstream speaks HTTP only");
+        let upstream = child("/upstreams", upstream);
+        for (key, what) in [("builtin", "a built-in upstream"), ("component", "a component")] {
+            if self.written(&child(&upstream, key)) {
+                self.error(at, format!("{what} speaks HTTP only"));
+            }
         }
     }
 }

@@ -48,40 +48,34 @@ impl Check<'_> {
     }
 
     fn backend(&mut self, at: &str, raw: &RawUpstream) -> Backend {
-        let (endpoints, builtin) = (child(at, "endpoints"), child(at, "builtin"));
-        let discovery = child(at, "discovery");
-        match (self.written(&endpoints), self.written(&builtin), self.written(&discovery)) {
-            (true, true, _) => self.error(&builtin, "`endpoints` and `builtin` exclude each other"),
-            (true, _, true) => self.error(&discovery, "`endpoints` and `discovery` exclude each other"),
-            (_, true, true) => self.error(&discovery, "`builtin` and `discovery` exclude each other"),
-            (false, false, false) => {
-                self.error_with_help(at, "there are no endpoints", "write `endpoints: [HOST:PORT]`");
+        let (endpoints, discovery) = (child(at, "endpoints"), child(at, "discovery"));
+        let written =
+            ["endpoints", "builtin", "discovery", "component"].map(|key| (key, self.written(&child(at, key))));
+        let written: Vec<&str> = written.into_iter().filter(|(_, written)| *written).map(|(key, _)| key).collect();
+        match written[..] {
+            [] => self.error_with_help(at, "there are no endpoints", "write `endpoints: [HOST:PORT]`"),
+            [first, second, ..] => {
+                self.error(&child(at, second), format!("`{first}` and `{second}` exclude each other"));
             }
-            (true, false, false) if self.source.value().pointer(&endpoints).is_some_and(is_empty_list) => {
+            ["endpoints"] if self.source.value().pointer(&endpoints).is_some_and(is_empty_list) => {
                 self.error(&endpoints, "there are no endpoints");
             }
             _ => {}
         }
-        match (&raw.builtin, &raw.discovery) {
-            (Some(builtin), _) => {
+        match (&raw.builtin, &raw.discovery, &raw.component) {
+            (Some(builtin), _, _) => {
                 self.useless(at, raw);
                 builtin.0.clone()
             }
-            (None, Some(found)) => self.discovery(&discovery, found),
-            (None, None) => Backend::Endpoints(self.endpoints(&endpoints, &raw.endpoints)),
+            (None, Some(found), _) => self.discovery(&discovery, found),
+            (None, None, Some(component)) => self.component(at, &component.0, raw),
+            (None, None, None) => Backend::Endpoints(self.endpoints(&endpoints, &raw.endpoints)),
         }
     }
 
     /// What a builtin upstream has no use for.
     fn useless(&mut self, at: &str, raw: &RawUpstream) {
-        let given = [
-            ("balance", raw.balance.is_some()),
-            ("health", raw.health.is_some()),
-            ("outlier-detection", raw.outlier_detection.is_some()),
-            ("connect-timeout", raw.connect_timeout.is_some()),
-            ("idle-timeout", raw.idle_timeout.is_some()),
-            ("idle-connections", raw.idle_connections.is_some()),
-        ];
+        let given = given(raw);
         for (key, _) in given.iter().chain(&send::given(raw)).filter(|(_, given)| *given) {
             self.key_error(&child(at, key), format!("`{key}` has no effect on a builtin upstream"));
         }
@@ -109,6 +103,18 @@ impl Check<'_> {
         }
         endpoints
     }
+}
+
+/// Keys of an upstream that are about a choice of endpoints, or about connections to them.
+pub(super) fn given(raw: &RawUpstream) -> [(&'static str, bool); 6] {
+    [
+        ("balance", raw.balance.is_some()),
+        ("health", raw.health.is_some()),
+        ("outlier-detection", raw.outlier_detection.is_some()),
+        ("connect-timeout", raw.connect_timeout.is_some()),
+        ("idle-timeout", raw.idle_timeout.is_some()),
+        ("idle-connections", raw.idle_connections.is_some()),
+    ]
 }
 
 fn is_empty_list(value: &serde_json::Value) -> bool {

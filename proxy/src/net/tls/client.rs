@@ -19,8 +19,8 @@ use crate::config::{self, Alpn, VerifyServer};
 /// What an upstream needs to speak TLS; all workers share it.
 #[derive(Debug)]
 pub struct ClientTls {
-    /// By what is offered: HTTP/1.1, HTTP/2, either.
-    configs: [Arc<ClientConfig>; 3],
+    /// By what is offered: HTTP/1.1, HTTP/2, either, nothing.
+    configs: [Arc<ClientConfig>; 4],
     server_name: Option<ServerName<'static>>,
     digest: [u8; 32],
 }
@@ -34,6 +34,8 @@ pub enum Offer {
     Http2,
     /// HTTP/2, and HTTP/1.1 where the endpoint does not speak it.
     Either,
+    /// Nothing: bytes that are no HTTP.
+    Nothing,
 }
 
 impl ClientTls {
@@ -47,7 +49,7 @@ impl ClientTls {
         let failed = found.iter().any(|finding| !finding.warning);
         findings.append(&mut found);
         let (Some(verifier), false) = (verifier, failed) else { return None };
-        let built = [Offer::Http1, Offer::Http2, Offer::Either].map(|offer| {
+        let built = [Offer::Http1, Offer::Http2, Offer::Either, Offer::Nothing].map(|offer| {
             let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
                 .with_protocol_versions(versions(config.minimum_version))?;
             let builder = builder.dangerous().with_custom_certificate_verifier(verifier.clone());
@@ -58,7 +60,7 @@ impl ClientTls {
             client.alpn_protocols = offer.protocols().iter().map(|alpn| protocol(*alpn).to_vec()).collect();
             Ok::<_, Error>(Arc::new(client))
         });
-        let [Ok(http1), Ok(http2), Ok(either)] = built else {
+        let [Ok(http1), Ok(http2), Ok(either), Ok(nothing)] = built else {
             findings.push(Finding::error("", "TLS cannot be set up with this version"));
             return None;
         };
@@ -66,7 +68,7 @@ impl ClientTls {
             findings.push(Finding::error("/server-name", "this is not a server's name"));
             return None;
         };
-        Some(Self { configs: [http1, http2, either], server_name, digest: hasher.finalize().into() })
+        Some(Self { configs: [http1, http2, either, nothing], server_name, digest: hasher.finalize().into() })
     }
 
     /// Whether both were made from the same files.
@@ -103,6 +105,7 @@ impl Offer {
             Self::Http1 => &[Alpn::Http11],
             Self::Http2 => &[Alpn::Http2],
             Self::Either => &[Alpn::Http2, Alpn::Http11],
+            Self::Nothing => &[],
         }
     }
 }

@@ -136,6 +136,9 @@ fn argument() -> impl Strategy<Value = u32> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
+    // covers proxy-wasm: proxy_get_buffer_status, proxy_get_header_map_size, proxy_continue_response
+    // covers proxy-wasm: proxy_clear_route_cache, fd_write, clock_time_get, random_get, environ_sizes_get, environ_get
+    // covers proxy-wasm: args_sizes_get, args_get
     /// Any function with any arguments, in any order: the guest gets a status or its call ends, and the host stands.
     #[test]
     fn any_call_is_answered(
@@ -200,6 +203,7 @@ fn what_an_allocator_says_is_checked() {
     assert_eq!(status(recursive), Ok(0));
 }
 
+// covers proxy-wasm: proc_exit
 #[test]
 fn modules_that_do_not_keep_to_the_abi_are_refused() {
     let engine = Engine::new().unwrap();
@@ -220,6 +224,7 @@ fn modules_that_do_not_keep_to_the_abi_are_refused() {
     assert!(refused(&format!("(module {exit})")).contains("proc_exit(3)"));
 }
 
+// covers proxy-wasm: proxy_continue_request, proxy_get_configuration
 #[test]
 fn version_0_1_0_has_its_own_callbacks_and_functions() {
     let engine = Engine::new().unwrap();

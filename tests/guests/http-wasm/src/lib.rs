@@ -29,6 +29,20 @@ impl Guest for Doer {
                 log::write(1, b"a warning of the guest");
                 (true, 0)
             }
+            b"levels" => {
+                let levels = [-1, 0, 1, 2, 3].map(|level| if log::enabled(level) { b'1' } else { b'0' });
+                response.body.write(&levels);
+                (false, 0)
+            }
+            b"fields" => {
+                let mut names = request.header.names();
+                names.sort();
+                for name in names {
+                    let line = [&name[..], &request.header.values(&name).join(&b',')].join(&b'=');
+                    response.body.write(&[&line, &b"\n"[..]].concat());
+                }
+                (false, 0)
+            }
             b"consume" => {
                 let length = request.body.read().len().to_string();
                 request.header.set(b"x-length", length.as_bytes());
