@@ -5,12 +5,10 @@ import {
   Context,
   FilterDataStatusValues,
   FilterHeadersStatusValues,
-  FilterStatusValues,
   GrpcStatusValues,
   HeaderPair,
   Headers,
   LogLevelValues,
-  PeerTypeValues,
   RootContext,
   get_buffer_bytes,
   get_property,
@@ -54,16 +52,6 @@ class Stream extends Context {
     let route = String.UTF8.decode(get_property("route_name"));
     stream_context.headers.response.replace("x-route", route);
     return FilterHeadersStatusValues.Continue;
-  }
-
-  onDownstreamData(size: usize, end: bool): FilterStatusValues {
-    let data = String.UTF8.decode(get_buffer_bytes(BufferTypeValues.NetworkDownstreamData, 0, size as u32));
-    log(LogLevelValues.info, "downstream: " + data);
-    return FilterStatusValues.Continue;
-  }
-
-  onDownstreamConnectionClose(peer: PeerTypeValues): void {
-    log(LogLevelValues.info, "downstream is over");
   }
 
   onLog(): void {

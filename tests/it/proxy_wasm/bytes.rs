@@ -9,7 +9,7 @@ fn gofe(settings: &str, upstream: &RawUpstream) -> Gofe {
     Gofe::start_in(folder, &yaml(settings, "idle-timeout: 1m", upstream))
 }
 
-pub(super) fn yaml(settings: &str, more: &str, upstream: &RawUpstream) -> String {
+fn yaml(settings: &str, more: &str, upstream: &RawUpstream) -> String {
     format!(
         "workers: 1\nlisteners: [{{ address: '127.0.0.1:0', tcp: {{ upstream: u, chain: c, {more} }} }}]\n\
          plugins: {{ p: {{ source: file:guest.wasm, {settings} }} }}\nchains: {{ c: [p] }}\n\

@@ -1,7 +1,7 @@
 //! A guest in another language than Rust: AssemblyScript, which has an allocator, a start function and an SDK of its own.
 
 use super::{Gofe, at, get, yaml};
-use crate::harness::{RawUpstream, Upstream, Wire, foreign_guest, post};
+use crate::harness::{Upstream, foreign_guest, post};
 
 const SETTINGS: &str = "vm: { root-id: test }, config: AssemblyScript";
 
@@ -33,16 +33,4 @@ fn a_guest_in_another_language_sees_bodies() {
     let Some(gofe) = gofe(&yaml(SETTINGS, &at(&upstream))) else { return };
     assert_eq!(post(gofe.address, "/", &[], "in a body").status, 200);
     gofe.logged("body: in a body");
-}
-
-#[test]
-fn a_guest_in_another_language_sees_bytes() {
-    let upstream = RawUpstream::start();
-    let Some(gofe) = gofe(&super::bytes::yaml(SETTINGS, "idle-timeout: 1m", &upstream)) else { return };
-    let mut client = Wire::connect(gofe.address);
-    client.send("hello");
-    upstream.next().until("hello");
-    gofe.logged("downstream: hello");
-    drop(client);
-    gofe.logged("downstream is over");
 }
