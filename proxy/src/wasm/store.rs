@@ -12,9 +12,9 @@ use super::limits::{Budget, MemoryCap};
 use super::{Engine, Env, LoadError};
 use crate::chain::{Fault, FaultKind};
 
-/// The most instances of one plugin at a time, in all workers. Beyond it calls fail rather than use the memory of
-/// others.
-const MAX_INSTANCES: usize = 1024;
+/// The most instances of one plugin at a time, in all workers: half of those that the engine has room for, as requests of an
+/// http-wasm plugin hold one each while their upstream works. Beyond it calls fail rather than use the memory of others.
+const MAX_INSTANCES: usize = 2048;
 
 /// What limits a guest. The data of every store dereferences to it.
 pub(super) struct Guard {

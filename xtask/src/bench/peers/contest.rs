@@ -11,7 +11,7 @@ use super::interrupt::Interrupt;
 use super::load::{self, Figures, Load, Sample, Target};
 use super::process::{Running, free_port};
 use super::report::Row;
-use super::scenario::{AT_ONCE, IN_TURN, Protocol, RESIDENT, Scenario};
+use super::scenario::{AT_ONCE, IN_FLIGHT, IN_TURN, Protocol, RESIDENT, Scenario};
 use super::subject::{Product, Subject};
 use super::{BOTH_CPUS, LOAD_CPU, PROXY_CPU, memory, probe, usage};
 
@@ -201,8 +201,18 @@ impl Contest<'_> {
         let port = upstream.local_addr().context("the upstream's address")?.port();
         let (running, target) = self.start(subject, 1, port, Scenario::Memory.protocol())?;
         memory::first(target.port, &upstream, self.interrupt)?;
-        let grow = || memory::at_once(target.port, self.idle, &upstream, self.interrupt);
-        Ok(self.growth(&running, AT_ONCE, grow)?.0)
+        let resident = || usage::resident_kib(running.pid());
+        let (before, mut held) = (resident()?, 0);
+        let hold = || {
+            self.interrupt.pause(SETTLE)?;
+            held = resident()?;
+            Ok(())
+        };
+        let grow = || memory::at_once(target.port, self.idle, &upstream, self.interrupt, hold);
+        let mut sample = self.growth(&running, AT_ONCE, grow)?.0;
+        let each = load::as_float(held.saturating_sub(before)) / load::as_float(sample.requests.max(1));
+        sample.figures.insert(IN_FLIGHT.into(), each);
+        Ok(sample)
     }
 
     /// How much a process grows for each connection, and how large it was before, in MiB.

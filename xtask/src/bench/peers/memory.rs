@@ -38,7 +38,7 @@ pub(super) fn in_turn(port: u16, count: usize, interrupt: &Interrupt) -> Result<
 /// One request, as soon as the subject forwards it: some listen before they know where to.
 pub(super) fn first(port: u16, upstream: &TcpListener, interrupt: &Interrupt) -> Result<()> {
     thread::scope(|scope| {
-        let answers = scope.spawn(|| answer_together(upstream, 1, interrupt));
+        let answers = scope.spawn(|| answer_together(upstream, 1, interrupt, || Ok(())));
         let forwarded = interrupt.until(Instant::now() + ANSWER, || {
             let mut connection = connect(port)?;
             connection.write_all(REQUEST)?;
@@ -49,10 +49,17 @@ pub(super) fn first(port: u16, upstream: &TcpListener, interrupt: &Interrupt) ->
     })
 }
 
-/// Opens all connections, sends a request on each and lets the upstream answer when it has all requests.
-pub(super) fn at_once(port: u16, count: usize, upstream: &TcpListener, interrupt: &Interrupt) -> Result<Connections> {
+/// Opens all connections, sends a request on each and lets the upstream answer when it has all requests, and `held` was
+/// called.
+pub(super) fn at_once(
+    port: u16,
+    count: usize,
+    upstream: &TcpListener,
+    interrupt: &Interrupt,
+    held: impl FnOnce() -> Result<()> + Send,
+) -> Result<Connections> {
     thread::scope(|scope| {
-        let answers = scope.spawn(|| answer_together(upstream, count, interrupt));
+        let answers = scope.spawn(|| answer_together(upstream, count, interrupt, held));
         let mut open = (0..count).map(|_| connect(port)).collect::<Result<Vec<_>>>()?;
         for connection in &mut open {
             connection.write_all(REQUEST)?;
@@ -85,7 +92,12 @@ fn connect(port: u16) -> Result<TcpStream> {
 
 /// Takes so many connections with a request on each, then answers all. The connections to the upstream are closed
 /// then, so that what stays is the clients'.
-fn answer_together(upstream: &TcpListener, count: usize, interrupt: &Interrupt) -> Result<()> {
+fn answer_together(
+    upstream: &TcpListener,
+    count: usize,
+    interrupt: &Interrupt,
+    held: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     upstream.set_nonblocking(true)?;
     let end = Instant::now() + ALL;
     let mut waiting = Vec::with_capacity(count);
@@ -101,6 +113,7 @@ fn answer_together(upstream: &TcpListener, count: usize, interrupt: &Interrupt) 
         head(&mut connection).context("a request at the upstream")?;
         waiting.push(connection);
     }
+    held()?;
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1024\r\nConnection: close\r\n\r\n{}", "x".repeat(1024));
     waiting.iter_mut().try_for_each(|connection| connection.write_all(answer.as_bytes())).context("an answer")
 }

@@ -11,7 +11,7 @@ pub(super) enum Scenario {
     Throughput,
     /// A fixed rate of requests, HTTP/1.1.
     Latency,
-    /// Idle keep-alive connections.
+    /// Idle keep-alive connections, and requests in flight.
     Memory,
     /// As many requests as go through, HTTP/2 without TLS.
     Http2,
@@ -78,6 +78,8 @@ pub(super) const RATE: &str = "requests_per_second";
 pub(super) const IN_TURN: &str = "kib_per_connection_in_turn";
 /// The same, when all had a request in flight together.
 pub(super) const AT_ONCE: &str = "kib_per_connection_at_once";
+/// Resident memory for a connection while all requests are in flight.
+pub(super) const IN_FLIGHT: &str = "kib_per_request_in_flight";
 /// Resident memory after the first request.
 pub(super) const RESIDENT: &str = "resident_mib";
 /// How much more a processor's time brings: twice the CPU time of one worker over that of two.
@@ -101,8 +103,12 @@ const HANDSHAKES: [Column; 5] = [
     column(P50, "p50 ms", 2),
     column(P99, "p99 ms", 2),
 ];
-const MEMORY: [Column; 3] =
-    [column(IN_TURN, "KiB in turn", 1), column(AT_ONCE, "KiB at once", 1), column(RESIDENT, "process MiB", 1)];
+const MEMORY: [Column; 4] = [
+    column(IN_TURN, "KiB in turn", 1),
+    column(AT_ONCE, "KiB at once", 1),
+    column(IN_FLIGHT, "KiB in flight", 1),
+    column(RESIDENT, "process MiB", 1),
+];
 const SCALING: [Column; 3] =
     [column(CPU, "CPU µs", 1), column(RATE, "requests/s", 0), column(SPEEDUP, "× one worker", 2)];
 
@@ -117,7 +123,7 @@ impl Scenario {
         match self {
             Self::Throughput => "CPU for each request",
             Self::Latency => "Latency at a fixed rate",
-            Self::Memory => "Memory for each idle connection",
+            Self::Memory => "Memory for each connection",
             Self::Http2 => "HTTP/2 without TLS",
             Self::Tls => "HTTP/1.1 over TLS 1.3",
             Self::TlsHttp2 => "HTTP/2 over TLS 1.3",

@@ -78,7 +78,7 @@ fn about(kind: Scenario) -> &'static str {
         Scenario::Memory => {
             "Growth of the resident set by idle keep-alive connections, each of which has had a request: opened in \
              turn, each answered before the next; or all in flight at once, held by an upstream that answers \
-             when it has them all, and then closes its own connections. Each way has a fresh process. The last figure is \
+             when it has them all, and then closes its own connections. `in flight` is the growth while it holds them. Each way has a fresh process. The last figure is \
              the process after its first requests; gofe's plugins are compiled before, as in any start but the first. \
              nginx has the memory of its connections from the start, so it hardly grows. One run each."
         }

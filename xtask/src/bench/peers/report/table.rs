@@ -1,7 +1,7 @@
 //! Tables, for the terminal and for pages.
 
 use super::{Measured, median};
-use crate::bench::peers::scenario::{AT_ONCE, CPU, Column, IN_TURN, Scenario};
+use crate::bench::peers::scenario::{AT_ONCE, CPU, Column, IN_FLIGHT, IN_TURN, Scenario};
 use crate::bench::peers::subject::Subject;
 
 /// A table: headings and rows.
@@ -91,7 +91,12 @@ fn ratios(kind: Scenario) -> Vec<(&'static str, String, Subject)> {
         let key = *key;
         peers.map(|(name, subject)| (key, format!("{name}{which}"), subject))
     };
-    keys.iter().flat_map(ratio).collect()
+    let mut all: Vec<_> = keys.iter().flat_map(ratio).collect();
+    if kind == Scenario::Memory {
+        // What holds an instance for each request is compared with what does so too.
+        all.push((IN_FLIGHT, "× Traefik with a filter, in flight".to_owned(), Subject::TraefikWasm1));
+    }
+    all
 }
 
 /// Who has how many filters more than whom.
