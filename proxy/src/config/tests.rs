@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod keys;
+
 const DESIGN: &str = r"
 workers: 2                       # default: one per core
 listeners:

@@ -101,7 +101,7 @@ impl Artifact {
             return Ok(Self { digest, abi, code });
         }
         let began = Instant::now();
-        let compile = || compile(engine, bytes, &shape, abi);
+        let compile = || engine.compile(|| compile(engine, bytes, &shape, abi));
         let (code, functions) = match name {
             Some(name) => {
                 let stored = || cache.as_ref()?.read_functions(name);

@@ -5,9 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
 
+use rayon::ThreadPool;
 use tracing::warn;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::compilers::compilers;
 use super::functions::Functions;
 
 /// The time between two epoch ticks: how long a guest runs before it lets others on its worker run.
@@ -24,7 +26,7 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 4;
 /// The engine cannot be made on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("the WebAssembly engine does not start: {0}")]
-pub struct EngineError(wasmtime::Error);
+pub struct EngineError(String);
 
 /// The engine for gofe's own world, proxy-wasm and http-wasm. Cheap to clone.
 ///
@@ -35,6 +37,7 @@ pub struct Engine {
     inner: wasmtime::Engine,
     clock: Arc<Clock>,
     functions: Arc<Functions>,
+    compilers: Arc<ThreadPool>,
     concurrent: Arc<OnceLock<Pair>>,
 }
 
@@ -47,9 +50,10 @@ impl Engine {
     /// # Errors
     /// When the address space for the instance pool cannot be reserved, or the machine's processor has no compiler.
     pub fn new() -> Result<Self, EngineError> {
-        let (inner, functions) = reserve(false).map_err(EngineError)?;
+        let (inner, functions) = reserve(false).map_err(|error| EngineError(error.to_string()))?;
+        let compilers = compilers().map_err(|error| EngineError(error.to_string()))?;
         let clock = Clock::start(inner.clone());
-        Ok(Self { inner, clock, functions, concurrent: Arc::default() })
+        Ok(Self { inner, clock, functions, compilers: Arc::new(compilers), concurrent: Arc::default() })
     }
 
     /// The engine for components of package `wasi:http`, which need concurrency: the same clock, and all else of its own. It is
@@ -61,14 +65,14 @@ impl Engine {
         let pair = match self.concurrent.get() {
             Some(pair) => pair,
             None => {
-                let pair = reserve(true).map_err(EngineError)?;
+                let pair = reserve(true).map_err(|error| EngineError(error.to_string()))?;
                 self.concurrent.get_or_init(|| pair)
             }
         };
         let (inner, functions) = pair.clone();
         // Of two that were made at a time, one counts.
         self.clock.beside.get_or_init(|| inner.clone());
-        Ok(Self { inner, functions, clock: self.clock.clone(), concurrent: self.concurrent.clone() })
+        Ok(Self { inner, functions, ..self.clone() })
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -77,6 +81,11 @@ impl Engine {
 
     pub(super) fn clock(&self) -> &Arc<Clock> {
         &self.clock
+    }
+
+    /// Runs what compiles, on threads that give way to the workers.
+    pub(super) fn compile<T: Send>(&self, compile: impl FnOnce() -> T + Send) -> T {
+        self.compilers.install(compile)
     }
 
     pub(super) fn functions(&self) -> &Functions {

@@ -1,0 +1,30 @@
+//! The threads on which plugins are compiled. They give way to the workers, so that a swap on a busy machine takes a little
+//! longer and no request does.
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+#[cfg(target_os = "linux")]
+use tracing::debug;
+
+/// Makes the threads, one for each core.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub(super) fn compilers() -> Result<ThreadPool, ThreadPoolBuildError> {
+    ThreadPoolBuilder::new().thread_name(|index| format!("gofe-compiler-{index}")).start_handler(|_| give_way()).build()
+}
+
+/// How nice they are (`setpriority(2)`): beside a busy worker such a thread gets a quarter of a core. Nicer ones would put a
+/// swap off for as long as all cores are busy.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
+
+#[cfg(target_os = "linux")]
+fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        debug!(%error, "threads that compile plugins have the priority of workers");
+    }
+}
+
+/// Elsewhere niceness is the process's and not the thread's.
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
