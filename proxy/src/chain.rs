@@ -5,6 +5,7 @@
 //! allocates a boxed future.
 
 mod attributes;
+mod bytes;
 mod exchange;
 mod filter;
 mod outbound;
@@ -16,6 +17,7 @@ mod service;
 mod tests;
 
 pub use attributes::Attributes;
+pub use bytes::{Passenger, Passing, Way};
 pub use exchange::{Client, Directory, Exchange, Prepared, Reply, Shared, State, Summary, TlsInfo};
 pub use filter::{BodyPolicy, Fault, FaultKind, Filter, Interest, Outcome, Overflow, Phase, Phases};
 pub use outbound::{Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse};

@@ -30,6 +30,6 @@ pub use http_wasm::HttpWasm;
 pub use inspect::{Answer, Import, Report};
 pub use load::LoadError;
 pub use pool::Pool;
-pub use proxy_wasm::ProxyWasmFilter;
+pub use proxy_wasm::{Connection, ProxyWasmFilter};
 pub use recognise::{Abi, ProxyWasm, Shape, WasiHttp};
 pub use wasi_http::{EdgeFunction, Middleware};

@@ -12,7 +12,7 @@ mod upstream;
 mod wire;
 
 pub use client::{Answer, get, post, raw, request};
-pub use gofe::{Check, Gofe, check, guest, refused_start};
+pub use gofe::{Check, Gofe, check, foreign_guest, guest, refused_start};
 pub use keep_alive::KeepAlive;
 pub use peer::{Feed, Peer, fed, text};
 pub use python::{Script, python, ran};

@@ -1,7 +1,9 @@
 //! proxy-wasm plugins, through YAML, in a gofe that runs. The guest does what the request's `x-test` asks for.
 
 mod bodies;
+mod bytes;
 mod callouts;
+mod languages;
 mod lifecycle;
 
 use crate::harness::{Answer, Gofe, Upstream, get, guest};

@@ -66,3 +66,10 @@ fn work(workspace: &Workspace) -> Result<PathBuf> {
     let package = workspace.package(WORK);
     Builder::new(workspace)?.build(package.with_context(|| format!("the workspace has no package {WORK}"))?)
 }
+
+/// Builds the benchmark's filter in an ABI, a folder of benches/plugins, as it is released, and returns its path.
+fn filter(workspace: &Workspace, abi: &str) -> Result<PathBuf> {
+    let package = workspace.modules_in("benches/plugins").into_iter().find(|package| package.short_name() == abi);
+    let package = package.with_context(|| format!("there is no benches/plugins/{abi}"))?;
+    Builder::new(workspace)?.build_with(package, "dist")
+}

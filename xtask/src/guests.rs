@@ -1,5 +1,7 @@
 //! `cargo xtask guests`: the plugins that only tests load, from `tests/guests` to `target/guests`.
 
+mod assembly_script;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -32,6 +34,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for plugin in workspace.modules_in("examples/plugins") {
         fs::copy(builder.build(plugin)?, folder.join(format!("example-{}.wasm", plugin.short_name())))?;
     }
-    eprintln!("{} guests in {}", guests.len(), folder.display());
+    let more = usize::from(assembly_script::build(workspace, &folder.join("assemblyscript.wasm"))?);
+    eprintln!("{} guests in {}", guests.len() + more, folder.display());
     Ok(())
 }

@@ -124,6 +124,18 @@ pub(crate) fn python() -> Result<Option<PathBuf>> {
     Ok(Some(python))
 }
 
+/// Makes sure of npm and Node.js, which build the guest in AssemblyScript. False where they are not there and cannot be had.
+pub(crate) fn npm() -> Result<bool> {
+    let is_there = || ["npm", "node"].into_iter().all(|name| process::succeeds(Command::new(name).arg("--version")));
+    if is_there() || !can_install() {
+        return Ok(is_there());
+    }
+    if let Err(error) = install(&["nodejs", "npm"]) {
+        eprintln!("{error:#}");
+    }
+    Ok(is_there())
+}
+
 /// Makes sure of valgrind, which counts instructions. False where it is not there and cannot be had.
 pub(crate) fn valgrind() -> Result<bool> {
     let is_there = || process::succeeds(Command::new("valgrind").arg("--version"));

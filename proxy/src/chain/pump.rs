@@ -155,6 +155,11 @@ impl http_body::Body for Trailers {
 struct Slot(Arc<Mutex<Option<Frame<Bytes>>>>);
 
 impl Slot {
+    /// Puts the last frame down.
+    fn leave(&self, frame: Frame<Bytes>) {
+        *self.0.lock() = Some(frame);
+    }
+
     /// Puts a frame down and waits until it was taken. No waker is needed: who takes it polls the work next.
     async fn put(&self, frame: Frame<Bytes>) {
         *self.0.lock() = Some(frame);
@@ -191,11 +196,16 @@ async fn work<F: Filter>(
         let bytes = chain.body(phase, &mut exchange, chunk).await.ok_or(BodyError::Ended)?;
         let trailers = exchange.trailers.take();
         drop(exchange);
-        if !bytes.is_empty() {
-            slot.put(Frame::data(bytes)).await;
-        }
         if let Some(trailers) = trailers {
-            slot.put(Frame::trailers(trailers)).await;
+            if !bytes.is_empty() {
+                slot.put(Frame::data(bytes)).await;
+            }
+            slot.leave(Frame::trailers(trailers));
+        } else if end && !bytes.is_empty() {
+            // So the reader learns with the last frame that it is the last.
+            slot.leave(Frame::data(bytes));
+        } else if !bytes.is_empty() {
+            slot.put(Frame::data(bytes)).await;
         }
         if end {
             return Ok(());

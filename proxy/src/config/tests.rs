@@ -157,7 +157,8 @@ fn listeners_have_their_effect() {
     assert_eq!((tls.handshake_timeout, &old.redirect), (Duration::from_secs(10), &None));
     let names = [HostPattern::Exact("a.test".into()), HostPattern::Suffix("test".into())];
     let names = names.map(|name| (name, "users".to_owned())).to_vec();
-    let tcp = Tcp { upstream: Some("users".into()), names, idle_timeout: Duration::from_secs(3600) };
+    let chain = Some("api".into());
+    let tcp = Tcp { upstream: Some("users".into()), names, chain, idle_timeout: Duration::from_secs(3600) };
     assert_eq!((&passed.tcp, &plain.tcp), (&Some(tcp), &None));
     assert_eq!((edge.name.as_deref(), edge.address.to_string()), (Some("edge"), "unix:run/edge.sock".into()));
     assert_eq!((edge.mode, plain.mode), (0o600, 0o660));

@@ -13,10 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 use tracing::debug;
 
 use super::flight::Flight;
+use crate::chain::Way;
 use crate::http::upgrade::Duplex;
 
 /// What is read at a time, and waits for a reader that is slow: the next read is after that.
-const BUFFER: usize = 16 << 10;
+pub(super) const BUFFER: usize = 16 << 10;
 
 /// A tunnel whose client's side is about to be there.
 pub(super) struct Tunnel {
@@ -58,6 +59,14 @@ pub(super) struct Moved {
 }
 
 impl Moved {
+    /// So many bytes have gone a way.
+    pub(super) fn add(&self, way: Way, bytes: usize) {
+        match way {
+            Way::Downstream => self.up.fetch_add(bytes as u64, Relaxed),
+            Way::Upstream => self.down.fetch_add(bytes as u64, Relaxed),
+        };
+    }
+
     fn sum(&self) -> u64 {
         self.up.load(Relaxed) + self.down.load(Relaxed)
     }
@@ -71,14 +80,25 @@ pub(super) async fn pass(
     idle: Duration,
 ) -> &'static str {
     let mut upstream = Counted { io: upstream, moved };
-    let mut copy = pin!(copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER));
+    let copy = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER);
+    let ended = async { if copy.await.is_ok() { "closed" } else { "tunnel-broke-off" } };
+    while_moving(ended, moved, idle).await
+}
+
+/// Waits for the end of what moves bytes, or until it moves none any more.
+pub(super) async fn while_moving(
+    moving: impl Future<Output = &'static str>,
+    moved: &Moved,
+    idle: Duration,
+) -> &'static str {
+    let mut moving = pin!(moving);
     let (mut seen, mut since) = (0, Instant::now());
     // Looked at often enough that nobody waits for a tenth longer than is said.
     let mut look = tokio::time::interval((idle / 10).max(Duration::from_millis(1)));
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            ended = &mut copy => return if ended.is_ok() { "closed" } else { "tunnel-broke-off" },
+            end = &mut moving => return end,
             _ = look.tick() => match moved.sum() {
                 sum if sum != seen => (seen, since) = (sum, Instant::now()),
                 _ if since.elapsed() >= idle => return "tunnel-idle",
@@ -98,7 +118,7 @@ impl AsyncRead for Counted<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
-        self.moved.down.fetch_add((buffer.filled().len() - before) as u64, Relaxed);
+        self.moved.add(Way::Upstream, buffer.filled().len() - before);
         Poll::Ready(read)
     }
 }
@@ -107,7 +127,7 @@ impl AsyncWrite for Counted<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes));
         if let Ok(length) = &written {
-            self.moved.up.fetch_add(*length as u64, Relaxed);
+            self.moved.add(Way::Downstream, *length);
         }
         Poll::Ready(written)
     }

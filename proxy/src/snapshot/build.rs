@@ -95,6 +95,7 @@ impl<'a> Builder<'a> {
         );
         let tls = upstreams::tls(&loaded.source, config, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
+        builder.errors.extend(listeners::misfits(&loaded.source, config, &plugins));
         let components = builder.components(config).await;
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
@@ -103,7 +104,7 @@ impl<'a> Builder<'a> {
         resources.engine.keep_only(|name| config.plugins.contains_key(name) || serves(name));
         let upstreams = builder.upstreams(config, tls, &components);
         let routes = builder.routes(config, &plugins, &upstreams);
-        listeners::passages(config, &upstreams, &mut listeners);
+        listeners::passages(config, &upstreams, &plugins, &mut listeners);
         let (tables, table_of) = listeners::tables(config, &numbers);
         Ok(Snapshot {
             generation,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::{Listener, Passage, Snapshot, Upstream};
+use super::{Listener, Passage, PluginEntry, Snapshot, Upstream};
 use crate::config::{self, Address, Challenge, Config, Diagnostic, Source};
 use crate::http::edge::Edge;
 use crate::net::acme::{Acme, Answers};
@@ -79,17 +79,35 @@ fn locate(source: &Source, listener: usize, finding: Finding) -> Diagnostic {
     if finding.warning { diagnostic.as_warning() } else { diagnostic }
 }
 
-/// Leads listeners that pass bytes to their upstreams.
+/// Leads listeners that pass bytes to their upstreams, through the plugins of their chains.
 pub(super) fn passages(
     config: &Config,
     upstreams: &BTreeMap<String, Upstream>,
+    plugins: &BTreeMap<String, PluginEntry>,
     listeners: &mut BTreeMap<Address, Listener>,
 ) {
     for listener in &config.listeners {
         if let (Some(tcp), Some(built)) = (&listener.tcp, listeners.get_mut(&listener.address)) {
-            built.passage = Some(Arc::new(Passage::new(tcp, |name| upstreams[name].clone())));
+            let names = tcp.chain.as_ref().map_or(&[][..], |chain| &config.chains[chain]);
+            let filters = names.iter().map(|name| plugins[name].step.clone()).collect();
+            built.passage = Some(Arc::new(Passage::new(tcp, filters, |name| upstreams[name].clone())));
         }
     }
+}
+
+/// Finds plugins that are to see bytes and cannot.
+pub(super) fn misfits(source: &Source, config: &Config, plugins: &BTreeMap<String, PluginEntry>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let Some(chain) = listener.tcp.as_ref().and_then(|tcp| tcp.chain.as_ref()) else { continue };
+        let misfits = config.chains[chain].iter().filter_map(|name| Some((name, plugins.get(name)?)));
+        for (name, plugin) in misfits.filter(|(_, plugin)| !plugin.step.filters_bytes()) {
+            let abi = plugin.code.map_or("another ABI", |code| code.abi.name());
+            let message = format!("the plugin `{name}` of this chain is of {abi}: only proxy-wasm plugins see bytes");
+            found.push(source.error(&format!("/listeners/{index}/tcp/chain"), message));
+        }
+    }
+    found
 }
 
 /// What authorities are answered in cleartext, where a certificate is got by it.

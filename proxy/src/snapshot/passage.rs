@@ -1,15 +1,18 @@
 //! Listeners that pass bytes: which upstream a connection is for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Upstream;
+use super::{Step, Upstream};
 use crate::config::{HostPattern, Tcp};
 
 /// What a listener does that passes bytes.
 pub struct Passage {
     /// A connection on which no byte moves.
     pub idle_timeout: Duration,
+    /// Who sees the bytes, the first of them the first that sees the client's.
+    pub filters: Box<[Arc<Step>]>,
     /// Names as they are, and below `*.` without it.
     exact: HashMap<String, Upstream>,
     below: HashMap<String, Upstream>,
@@ -18,7 +21,7 @@ pub struct Passage {
 
 impl Passage {
     /// Finds the upstreams by their names, which the configuration has.
-    pub(super) fn new(config: &Tcp, upstream: impl Fn(&str) -> Upstream) -> Self {
+    pub(super) fn new(config: &Tcp, filters: Box<[Arc<Step>]>, upstream: impl Fn(&str) -> Upstream) -> Self {
         let (mut exact, mut below) = (HashMap::new(), HashMap::new());
         for (name, leads_to) in &config.names {
             let (map, name) = match name {
@@ -28,7 +31,7 @@ impl Passage {
             map.insert(name.clone(), upstream(leads_to));
         }
         let other = config.upstream.as_deref().map(upstream);
-        Self { idle_timeout: config.idle_timeout, exact, below, other }
+        Self { idle_timeout: config.idle_timeout, filters, exact, below, other }
     }
 
     /// Whether the server name of a client decides.

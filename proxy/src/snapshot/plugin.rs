@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::chain::{Exchange, Fault, FaultKind, Filter, Interest, Outcome, Phase, Phases};
+use crate::chain::{Exchange, Fault, FaultKind, Filter, Interest, Outcome, Passenger, Phase, Phases};
 use crate::config::{OnError, Plugin as PluginConfig};
-use crate::wasm::{Abi, Artifact, Digest, Engine, Env, HttpWasm, LoadError, Middleware, Plugin, ProxyWasmFilter};
+use crate::wasm::{
+    Abi, Artifact, Connection, Digest, Engine, Env, HttpWasm, LoadError, Middleware, Plugin, ProxyWasmFilter,
+};
 
 /// A step of a chain: one variant for each plugin ABI, so that no phase allocates a boxed future.
 #[expect(clippy::large_enum_variant, reason = "there are few of them, each behind an Arc")]
@@ -75,6 +77,11 @@ impl FailedPlugin {
     pub(super) fn new(name: &str, on_error: OnError, reason: &str) -> Self {
         Self { name: name.to_owned(), on_error, reason: reason.to_owned() }
     }
+
+    fn fault(&self) -> Fault {
+        let message = format!("it could not be loaded: {}", self.reason);
+        Fault { kind: FaultKind::Unavailable, message }
+    }
 }
 
 impl Step {
@@ -94,6 +101,26 @@ impl Step {
     /// Whether it serves, and is not what is left of a plugin that failed.
     pub fn is_loaded(&self) -> bool {
         !matches!(self, Self::Failed(_))
+    }
+
+    /// Whether it can see the bytes of connections. What is left of a plugin that failed has its policy there too.
+    pub fn filters_bytes(&self) -> bool {
+        matches!(self, Self::ProxyWasm(_) | Self::Failed(_))
+    }
+
+    /// Begins a connection whose bytes it sees; nothing where it closes it.
+    ///
+    /// # Errors
+    /// When the plugin fails; its policy is for the caller.
+    pub async fn connect(&self, passenger: &Passenger) -> Result<Option<Connection>, Fault> {
+        match self {
+            Self::ProxyWasm(plugin) => plugin.connect(passenger).await,
+            Self::Failed(failed) => Err(failed.fault()),
+            Self::Component(_) | Self::HttpWasm(_) | Self::Middleware(_) => {
+                let message = "it cannot see the bytes of a connection".to_owned();
+                Err(Fault { kind: FaultKind::Unavailable, message })
+            }
+        }
     }
 
     /// Calls the timer.
@@ -158,10 +185,7 @@ impl Filter for Step {
             Self::ProxyWasm(plugin) => plugin.call(phase, exchange).await,
             Self::HttpWasm(plugin) => plugin.call(phase, exchange).await,
             Self::Middleware(plugin) => plugin.call(phase, exchange).await,
-            Self::Failed(failed) => {
-                let message = format!("it could not be loaded: {}", failed.reason);
-                Outcome::Fault(Fault { kind: FaultKind::Unavailable, message })
-            }
+            Self::Failed(failed) => Outcome::Fault(failed.fault()),
         }
     }
 }

@@ -7,7 +7,10 @@
 
 mod abi;
 mod callout;
+mod connection;
+mod contexts;
 mod data;
+mod exports;
 mod host;
 mod pairs;
 mod slot;
@@ -18,14 +21,18 @@ mod vm;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use wasmtime::{InstancePre, Linker};
 
+use super::engine::TICK;
 use super::{Abi, Artifact, Engine, Env, LoadError};
 use crate::chain::{BodyPolicy, Exchange, Filter, Interest, Outcome, Phase, Phases};
 use crate::config::OnError;
 use data::Host;
 use slot::{Entered, Slot};
+
+pub use connection::Connection;
 
 /// One version of a proxy-wasm plugin.
 pub struct ProxyWasmFilter {
@@ -130,13 +137,27 @@ impl Filter for ProxyWasmFilter {
             entered => Box::pin(self.go_on(slot, phase, exchange, entered)).await,
         };
         let metrics = &self.code.env.metrics;
-        metrics.call(worker, phase as usize, exchange.lap());
+        let took = exchange.lap();
+        metrics.call(worker, phase as usize, took);
+        let_others_go(took).await;
         if let Outcome::Fault(fault) = &outcome {
             metrics.fault(worker, fault.kind.name());
             // What the guest said before it failed does not hold.
             exchange.reply = None;
         }
         outcome
+    }
+}
+
+/// Whether a call has taken so long that others on its worker should have their turn before the plugin's next one.
+fn is_long(took: Duration) -> bool {
+    took > TICK
+}
+
+/// After a call that was long: no two of them come in a row while others wait.
+async fn let_others_go(took: Duration) {
+    if is_long(took) {
+        Box::pin(tokio::task::yield_now()).await;
     }
 }
 

@@ -23,7 +23,7 @@ use crate::workspace::Workspace;
 use crate::{process, setup};
 use baseline::{Baseline, Measured};
 use profile::Profile;
-use scenario::{Scenario, scenarios};
+use scenario::{Modules, Scenario, scenarios};
 use subject::Subject;
 
 /// What makes the figures of this run the baseline.
@@ -86,13 +86,17 @@ fn wanted(filters: &[String]) -> Result<Vec<Scenario>> {
     Ok(wanted)
 }
 
-/// Builds what is measured: gofe as it is released, and the plugin that does the work.
+/// Builds what is measured: gofe as it is released, and the plugins of the scenarios.
 fn subject(workspace: &Workspace) -> Result<Subject> {
     process::run(workspace.cargo().args(["build", "--locked", "--release", "--package", "gofe", "--bin", "gofe"]))?;
-    let work = super::work(workspace)?;
+    let modules = Modules {
+        work: super::work(workspace)?,
+        proxy_wasm: super::filter(workspace, "proxy-wasm")?,
+        http_wasm: super::filter(workspace, "http-wasm")?,
+    };
     let folder = workspace.target.join("instructions");
     fs::create_dir_all(&folder)?;
-    Ok(Subject { program: workspace.target.join("release/gofe"), work, folder })
+    Ok(Subject { program: workspace.target.join("release/gofe"), modules, folder })
 }
 
 /// The figures of each scenario, in the order of the scenarios.

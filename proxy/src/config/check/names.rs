@@ -47,11 +47,12 @@ impl Check<'_> {
         let mut chains: HashSet<&str> = config.routes.iter().filter_map(|route| route.chain.as_deref()).collect();
         let mut upstreams: HashSet<&str> = HashSet::new();
         config.routes.iter().for_each(|route| named(route, &mut chains, &mut upstreams));
+        let passing = || config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
+        chains.extend(passing().filter_map(|tcp| tcp.chain.as_deref()));
         self.report_unused("chain", "/chains", "route has it", &chains);
         let plugins = config.chains.values().flatten().map(String::as_str).collect();
         self.report_unused("plugin", "/plugins", "chain has it", &plugins);
-        let passed = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
-        upstreams.extend(passed.flat_map(Tcp::upstreams));
+        upstreams.extend(passing().flat_map(Tcp::upstreams));
         // A plugin may choose an upstream, and then its configuration names it.
         config.plugins.values().for_each(|plugin| words(&plugin.config, &mut upstreams));
         // So may one that sends requests there.

@@ -27,10 +27,14 @@ impl Check<'_> {
             self.reference(&upstream, "upstream", "/upstreams", name);
             self.passes_bytes(&upstream, name);
         }
+        if let Some(chain) = &raw.chain {
+            self.reference(&child(&at, "chain"), "chain", "/chains", chain);
+        }
         let idle = Duration::from_secs(600);
         Tcp {
             upstream: raw.upstream.clone(),
             names: self.server_names(&names, raw),
+            chain: raw.chain.clone(),
             idle_timeout: self.time(&child(&at, "idle-timeout"), raw.idle_timeout.as_ref(), idle, MILLISECOND, DAY),
         }
     }

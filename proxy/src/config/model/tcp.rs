@@ -12,6 +12,8 @@ pub struct Tcp {
     /// Upstreams by the server name that a client asks for in TLS (RFC 6066, section 3), an exact name before a longer
     /// suffix.
     pub names: Vec<(HostPattern, String)>,
+    /// The chain whose plugins see the bytes; absent for none.
+    pub chain: Option<String>,
     /// A connection on which no byte moves. Default 10 min.
     pub idle_timeout: Duration,
 }

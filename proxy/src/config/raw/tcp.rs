@@ -17,6 +17,7 @@ pub(in crate::config) struct RawTcp {
     #[serde(default)]
     pub(in crate::config) server_names: List<RawServerName>,
     pub(in crate::config) idle_timeout: Option<As<Time>>,
+    pub(in crate::config) chain: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -157,8 +157,17 @@ impl UpstreamMetrics {
 }
 
 /// The values of a plugin's `phase` label. The first five are `chain::Phase` in its order.
-const PHASES: [&str; 7] =
-    ["request-headers", "request-body", "response-headers", "response-body", "complete", "tick", "configure"];
+const PHASES: [&str; 9] = [
+    "request-headers",
+    "request-body",
+    "response-headers",
+    "response-body",
+    "complete",
+    "tick",
+    "configure",
+    "connection",
+    "data",
+];
 
 /// What one plugin counts, over all its versions and all chains that it is in.
 #[derive(Debug)]
@@ -195,6 +204,10 @@ impl PluginMetrics {
     pub const TICK: usize = 5;
     /// The `phase` of a call of `configure`.
     pub const CONFIGURE: usize = 6;
+    /// The `phase` of the begin and the end of a connection whose bytes it filters.
+    pub const CONNECTION: usize = 7;
+    /// The `phase` of bytes that it filters.
+    pub const DATA: usize = 8;
 
     pub(super) fn new(workers: usize) -> Self {
         Self { cells: PerWorker::new(workers), faults: Words::new(workers) }

@@ -4,6 +4,7 @@ use wasmtime::Caller;
 
 use super::super::memory::OutOfBounds;
 use super::data::Host;
+use crate::chain::Way;
 
 /// What a host function says (`proxy_status_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +99,8 @@ impl Map {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Buffer {
     Body(Side),
-    /// Data of a TCP stream: there is none in an HTTP stream.
-    Tcp,
+    /// Bytes of a connection.
+    Data(Way),
     CallBody,
     GrpcMessage,
     VmConfiguration,
@@ -112,7 +113,8 @@ impl Buffer {
         Ok(match number {
             0 => Self::Body(Side::Request),
             1 => Self::Body(Side::Response),
-            2 | 3 => Self::Tcp,
+            2 => Self::Data(Way::Downstream),
+            3 => Self::Data(Way::Upstream),
             4 => Self::CallBody,
             5 => Self::GrpcMessage,
             6 => Self::VmConfiguration,

@@ -13,8 +13,10 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
+use wasmtime::TypedFunc;
 
 use super::data::{Callout, Event, Host};
+use super::exports::Exports;
 use super::slot::Slot;
 use super::vm::Vm;
 use crate::chain::{Fault, Outbound, OutboundError};
@@ -364,25 +366,22 @@ impl Vm {
                 (0, 0, 0)
             }
         };
-        self.deliver(|vm| match vm.exports.http_call.clone() {
-            Some(callback) => vm.call(root, &callback, (root, token, headers, body, trailers)),
-            None => Ok(()),
-        })
+        let arguments = (root, token, headers, body, trailers);
+        self.deliver(|vm| vm.call(root, |exports| exports.http_call.as_ref(), arguments).map(drop))
     }
 
     fn grpc_initial(&mut self, token: u32, headers: HeaderMap) -> Result<(), Fault> {
         let count = headers.len() as u32;
-        let callback = self.exports.grpc_initial.clone();
-        self.grpc_event(token, callback, count, Event::GrpcInitial(headers))
+        self.grpc_event(token, |exports| exports.grpc_initial.as_ref(), count, Event::GrpcInitial(headers))
     }
 
     fn grpc_message(&mut self, token: u32, message: Bytes) -> Result<(), Fault> {
         let length = message.len() as u32;
-        let callback = self.exports.grpc_receive.clone();
         // A call has one message, and with it is over.
         let host = self.store.data_mut();
         let over = host.callouts.get(&token).is_some_and(|callout| !callout.stream);
-        let called = self.grpc_event(token, callback, length, Event::GrpcMessage(message));
+        let event = Event::GrpcMessage(message);
+        let called = self.grpc_event(token, |exports| exports.grpc_receive.as_ref(), length, event);
         if over {
             self.store.data_mut().settled(token);
         }
@@ -391,14 +390,12 @@ impl Vm {
 
     fn grpc_trailing(&mut self, token: u32, trailers: HeaderMap) -> Result<(), Fault> {
         let count = trailers.len() as u32;
-        let callback = self.exports.grpc_trailing.clone();
-        self.grpc_event(token, callback, count, Event::GrpcTrailing(trailers))
+        self.grpc_event(token, |exports| exports.grpc_trailing.as_ref(), count, Event::GrpcTrailing(trailers))
     }
 
     fn grpc_closed(&mut self, token: u32, code: u32, message: String) -> Result<(), Fault> {
         self.store.data_mut().status = (code, message);
-        let callback = self.exports.grpc_close.clone();
-        let called = self.grpc_event(token, callback, code, Event::None);
+        let called = self.grpc_event(token, |exports| exports.grpc_close.as_ref(), code, Event::None);
         self.store.data_mut().settled(token);
         called
     }
@@ -406,7 +403,7 @@ impl Vm {
     fn grpc_event(
         &mut self,
         token: u32,
-        callback: Option<wasmtime::TypedFunc<(u32, u32, u32), ()>>,
+        callback: impl for<'a> FnOnce(&'a Exports) -> Option<&'a TypedFunc<(u32, u32, u32), ()>>,
         number: u32,
         event: Event,
     ) -> Result<(), Fault> {
@@ -417,10 +414,7 @@ impl Vm {
         }
         let root = host.root;
         host.event = event;
-        self.deliver(|vm| match callback {
-            Some(callback) => vm.call(root, &callback, (root, token, number)),
-            None => Ok(()),
-        })
+        self.deliver(|vm| vm.call(root, callback, (root, token, number)).map(drop))
     }
 
     fn deliver(&mut self, call: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
@@ -433,18 +427,12 @@ impl Vm {
 
     pub(super) fn tick(&mut self) -> Result<(), Fault> {
         let root = self.store.data().root;
-        match self.exports.tick.clone() {
-            Some(callback) => self.call(root, &callback, root),
-            None => Ok(()),
-        }
+        self.call(root, |exports| exports.tick.as_ref(), root).map(drop)
     }
 
     pub(super) fn queue_ready(&mut self, queue: u32) -> Result<(), Fault> {
         let root = self.store.data().root;
-        match self.exports.queue_ready.clone() {
-            Some(callback) => self.call(root, &callback, (root, queue)),
-            None => Ok(()),
-        }
+        self.call(root, |exports| exports.queue_ready.as_ref(), (root, queue)).map(drop)
     }
 }
 

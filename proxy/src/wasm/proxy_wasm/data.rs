@@ -1,10 +1,9 @@
 //! The data of a VM's store: its contexts, what a callback has in hand, and what is under way.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::Weak;
-use std::task::Waker;
+use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,18 +14,18 @@ use wasmtime::{Memory, TypedFunc};
 use super::super::store::Guard;
 use super::abi::Side;
 use super::callout::{Outgoing, Sender};
+use super::connection;
+use super::contexts::Contexts;
 use super::slot::Slot;
-use crate::chain::State;
+use crate::chain::{Attributes, Client, State};
 
 /// The data of a VM's store.
 pub(super) struct Host {
     guard: Guard,
     /// The memory that pointers point into.
     pub(super) linear: Option<Memory>,
-    /// The guest's allocator, for what it gets.
+    /// The guest's allocator, for what it gets. It is not here while it runs: it must not ask for what would need it.
     pub(super) allocate: Option<TypedFunc<u32, u32>>,
-    /// The allocator runs: it must not ask for what would need it.
-    pub(super) allocating: bool,
     /// The plugin context.
     pub(super) root: u32,
     /// The context that the callback is for.
@@ -112,12 +111,13 @@ pub(super) struct Callout {
 pub(super) struct Context {
     /// The request, lent while a callback of it runs or it is paused.
     pub(super) state: Option<Box<State>>,
+    /// A connection whose bytes the filter sees, and no request.
+    pub(super) bytes: Option<Box<connection::Bytes>>,
     /// Bodies that are held back.
     pub(super) held: [BytesMut; 2],
-    /// Bytes of bodies that have gone on, to compare with what `Content-Length` said.
+    /// Bytes of bodies that came, and of those that have gone on: where they differ, `Content-Length` must say so.
+    pub(super) came: [u64; 2],
     pub(super) passed: [u64; 2],
-    /// What `Content-Length` says where it stayed.
-    pub(super) declared: [Option<u64>; 2],
     /// Whether the guest let a side go on, since its last callback.
     pub(super) resumed: [bool; 2],
     /// The guest closed the stream.
@@ -132,9 +132,10 @@ impl Context {
     pub(super) fn new() -> Self {
         Self {
             state: None,
+            bytes: None,
             held: Default::default(),
+            came: [0; 2],
             passed: [0; 2],
-            declared: [None; 2],
             resumed: [false; 2],
             closed: false,
             pending: false,
@@ -147,6 +148,13 @@ impl Context {
         let state = self.state.as_deref()?;
         let held = &self.held[side as usize];
         (super::stream::side(state.phase) == Some(side)).then(|| if held.is_empty() { &state.body[..] } else { held })
+    }
+
+    /// The stream waits for the guest.
+    pub(super) fn wait(&mut self, cx: &TaskContext<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
     }
 
     pub(super) fn wake(&mut self) {
@@ -162,7 +170,6 @@ impl Host {
             guard,
             linear: None,
             allocate: None,
-            allocating: false,
             root: 1,
             current: 0,
             effective: 0,
@@ -188,7 +195,7 @@ impl Host {
 
     /// The context that a host function is about.
     pub(super) fn about(&self) -> u32 {
-        if self.effective != 0 && (self.effective == self.root || self.contexts.contains_key(&self.effective)) {
+        if self.effective != 0 && (self.effective == self.root || self.contexts.get(self.effective).is_some()) {
             self.effective
         } else {
             self.current
@@ -197,13 +204,52 @@ impl Host {
 
     /// The stream that a host function is about; none where it is about the plugin context.
     pub(super) fn stream(&self) -> Option<&Context> {
-        self.contexts.get(&self.about())
+        self.contexts.get(self.about())
     }
 
     /// The same, to be changed.
     pub(super) fn stream_mut(&mut self) -> Option<&mut Context> {
         let about = self.about();
-        self.contexts.get_mut(&about)
+        self.contexts.get_mut(about)
+    }
+
+    /// The connection whose bytes the filter sees.
+    pub(super) fn bytes(&self) -> Option<&connection::Bytes> {
+        self.stream()?.bytes.as_deref()
+    }
+
+    /// The client, of a request or of a connection.
+    pub(super) fn client(&self) -> Option<&Client> {
+        let stream = self.stream()?;
+        let of_bytes = || Some(&*stream.bytes.as_deref()?.passenger.client);
+        stream.state.as_deref().map(|state| &*state.client).or_else(of_bytes)
+    }
+
+    /// The upstream's name and its endpoint, once they are known.
+    pub(super) fn upstream(&self) -> Option<(&str, Option<&str>)> {
+        let stream = self.stream()?;
+        match (&stream.state, &stream.bytes) {
+            (Some(state), _) => state.summary.upstream.as_ref().map(|(name, endpoint)| (&**name, Some(&**endpoint))),
+            (None, Some(bytes)) => Some((&bytes.passenger.upstream, bytes.endpoint.as_deref())),
+            (None, None) => None,
+        }
+    }
+
+    /// The attributes, of a request or of a connection.
+    pub(super) fn attributes(&self) -> Option<&Attributes> {
+        let stream = self.stream()?;
+        let of_bytes = || Some(&stream.bytes.as_deref()?.attributes);
+        stream.state.as_deref().map(|state| &state.attributes).or_else(of_bytes)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn attributes_mut(&mut self) -> Option<&mut Attributes> {
+        let stream = self.stream_mut()?;
+        match (&mut stream.state, &mut stream.bytes) {
+            (Some(state), _) => Some(&mut state.attributes),
+            (None, Some(bytes)) => Some(&mut bytes.attributes),
+            (None, None) => None,
+        }
     }
 
     /// The request in hand.
@@ -228,28 +274,5 @@ impl Deref for Host {
 impl DerefMut for Host {
     fn deref_mut(&mut self) -> &mut Guard {
         &mut self.guard
-    }
-}
-
-/// Streams by their numbers, which the host chose: they need no hashing against collisions.
-pub(super) type Contexts = HashMap<u32, Context, BuildHasherDefault<Number>>;
-
-/// Hashes a number by spreading its bits.
-#[derive(Default)]
-pub(super) struct Number(u64);
-
-impl Hasher for Number {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }

@@ -78,8 +78,9 @@ fn is_place(cx: &mut Cx<'_>, at: u32) -> Result<(), Stop> {
 /// Gives the guest bytes: in memory that its allocator makes, with pointer and length where it wants them. No bytes at all
 /// have no place: their pointer is 0.
 fn give(cx: &mut Cx<'_>, bytes: &[u8], pointer_at: u32, length_at: u32) -> Result<(), Stop> {
-    is_place(cx, pointer_at)?;
-    is_place(cx, length_at)?;
+    let (memory, _) = parts(cx)?;
+    memory::read(memory, pointer_at, 4)?;
+    memory::read(memory, length_at, 4)?;
     let length = u32::try_from(bytes.len()).map_err(|_| Status::InternalFailure)?;
     let pointer = if length == 0 { 0 } else { allocate(cx, length)? };
     let (memory, _) = parts(cx)?;
@@ -91,11 +92,9 @@ fn give(cx: &mut Cx<'_>, bytes: &[u8], pointer_at: u32, length_at: u32) -> Resul
 
 /// Memory that the guest's allocator makes.
 fn allocate(cx: &mut Cx<'_>, length: u32) -> Result<u32, Stop> {
-    let host = cx.data_mut();
-    // An allocator that calls what needs an allocator would never come to an end.
-    let allocator = host.allocate.clone().filter(|_| !host.allocating).ok_or(Status::InternalFailure)?;
-    host.allocating = true;
+    // An allocator that calls what needs an allocator would never come to an end: it finds none. One that fails ends the VM.
+    let allocator = cx.data_mut().allocate.take().ok_or(Status::InternalFailure)?;
     let pointer = allocator.call(&mut *cx, length)?;
-    cx.data_mut().allocating = false;
+    cx.data_mut().allocate = Some(allocator);
     if pointer == 0 { Err(Status::InvalidMemoryAccess.into()) } else { Ok(pointer) }
 }

@@ -14,6 +14,7 @@ use tracing::warn;
 use super::super::LoadError;
 use super::Code;
 use super::callout;
+use super::connection;
 use super::data::Context;
 use super::stream::{self, Flow, side};
 use super::vm::Vm;
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     serial: u64,
     /// Requests that were lent to a VM that has ended: their streams come for them.
     orphans: Vec<(u64, u32, Box<State>)>,
+    /// Connections that such a VM had: the same.
+    connections: Vec<(u64, u32, Box<connection::Bytes>)>,
     /// Whether callouts can be begun here: not while the plugin is loaded, which no worker does.
     attended: bool,
     tick: Option<Duration>,
@@ -73,7 +76,8 @@ pub(super) enum Entered {
 
 impl Slot {
     pub(super) fn new(code: &Arc<Code>, worker: usize) -> Arc<Self> {
-        let inner = Inner { vm: None, serial: 0, orphans: Vec::new(), attended: false, tick: None };
+        let inner =
+            Inner { vm: None, serial: 0, orphans: Vec::new(), connections: Vec::new(), attended: false, tick: None };
         Arc::new(Self {
             code: code.clone(),
             worker,
@@ -134,16 +138,17 @@ impl Slot {
             Some((_, context)) => Ok(context),
             None if phase == Phase::Complete => return Entered::Done(Outcome::Continue),
             None => {
-                let context = vm.allocate();
+                let Some(context) = vm.store.data_mut().contexts.insert(Context::new()) else {
+                    return Entered::Done(Outcome::Fault(crowded()));
+                };
                 let stream = Stream { slot: self.clone(), serial: vm.serial, context, over: false };
                 exchange.leases.push((identity, Box::new(stream)));
-                vm.store.data_mut().contexts.insert(context, Context::new());
                 vm.create(context).map(|()| context)
             }
         };
         let (context, flow) = match created {
             Ok(context) => {
-                if let Some(stream) = vm.store.data_mut().contexts.get_mut(&context) {
+                if let Some(stream) = vm.store.data_mut().contexts.get_mut(context) {
                     stream.state = Some(exchange.lend());
                 }
                 (context, vm.phase(context, phase))
@@ -155,12 +160,12 @@ impl Slot {
             inner.settle(self);
             return Entered::Paused(serial, context);
         }
-        if let Some(stream) = vm.store.data_mut().contexts.get_mut(&context) {
+        if let Some(stream) = vm.store.data_mut().contexts.get_mut(context) {
             if let Some(state) = stream.state.take() {
                 exchange.restore(state);
             }
             if phase == Phase::Complete && !stream.pending {
-                vm.store.data_mut().contexts.remove(&context);
+                vm.store.data_mut().contexts.remove(context);
             }
         }
         let ended = match flow {
@@ -209,39 +214,63 @@ impl Slot {
     pub(super) fn timeout(&self, serial: u64, context: u32) -> Option<Duration> {
         let inner = self.inner.lock();
         let vm = inner.vm.as_ref().filter(|vm| vm.serial == serial)?;
-        vm.store.data().contexts.get(&context)?.state.as_deref().map(|state| state.timeout)
+        vm.store.data().contexts.get(context)?.state.as_deref().map(|state| state.timeout)
     }
 
     /// A stream is over whose last phase did not run.
-    fn end(self: &Arc<Self>, serial: u64, context: u32) {
-        let mut guard = self.inner.lock();
-        let inner = &mut *guard;
-        let Some(vm) = inner.vm.as_mut().filter(|vm| vm.serial == serial) else { return };
-        let ended = vm.end(context);
-        inner.settle(self);
-        self.report(guard, ended, "the end of a stream");
+    pub(super) fn end(self: &Arc<Self>, serial: u64, context: u32) {
+        self.with(serial, "the end of a stream", |vm| vm.end(context));
     }
 
-    /// Calls into the VM for what is not a phase of a stream.
+    /// Calls into the VM for what is not a phase of a stream, and says so where that fails.
     pub(super) fn with(self: &Arc<Self>, serial: u64, what: &str, call: impl FnOnce(&mut Vm) -> Result<(), Fault>) {
+        if let Some(Err(fault)) = self.try_with(serial, call) {
+            let env = &self.code.env;
+            env.metrics.fault(0, fault.kind.name());
+            warn!(plugin = &*env.name, kind = fault.kind.name(), "plugin failed: {what}: {}", fault.message);
+        }
+    }
+
+    /// Calls into the VM, which ends when that fails; nothing where it has ended already.
+    pub(super) fn try_with<T>(
+        self: &Arc<Self>,
+        serial: u64,
+        call: impl FnOnce(&mut Vm) -> Result<T, Fault>,
+    ) -> Option<Result<T, Fault>> {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        let Some(vm) = inner.vm.as_mut().filter(|vm| vm.serial == serial) else { return };
+        let vm = inner.vm.as_mut().filter(|vm| vm.serial == serial)?;
         let called = call(vm);
         inner.settle(self);
-        self.report(guard, called, what);
+        if called.is_err() {
+            let failed = inner.fail();
+            drop(guard);
+            drop(failed);
+            self.changed.notify_one();
+        }
+        Some(called)
     }
 
-    /// Ends a VM that failed, and says so.
-    fn report(&self, mut inner: parking_lot::MutexGuard<'_, Inner>, called: Result<(), Fault>, what: &str) {
-        let Err(fault) = called else { return };
-        let failed = inner.fail();
-        drop(inner);
-        drop(failed);
-        let env = &self.code.env;
-        env.metrics.fault(0, fault.kind.name());
-        warn!(plugin = &*env.name, kind = fault.kind.name(), "plugin failed: {what}: {}", fault.message);
-        self.changed.notify_one();
+    /// Looks into the VM without a call; nothing where it has ended.
+    pub(super) fn look<T>(&self, serial: u64, look: impl FnOnce(&mut Vm) -> T) -> Option<T> {
+        self.inner.lock().vm.as_mut().filter(|vm| vm.serial == serial).map(|vm| look(vm))
+    }
+
+    /// Which VM is here.
+    pub(super) fn serial(&self) -> Option<u64> {
+        self.inner.lock().vm.as_ref().map(|vm| vm.serial)
+    }
+
+    /// A connection whose VM has ended.
+    pub(super) fn orphan(&self, serial: u64, context: u32) -> Option<Box<connection::Bytes>> {
+        let connections = &mut self.inner.lock().connections;
+        let at = connections.iter().position(|(of, at, _)| *of == serial && *at == context)?;
+        Some(connections.swap_remove(at).2)
+    }
+
+    /// Leaves it there for who comes next.
+    pub(super) fn leave(&self, serial: u64, context: u32, bytes: Box<connection::Bytes>) {
+        self.inner.lock().connections.push((serial, context, bytes));
     }
 
     /// A queue of the VM has new items. Any thread says so.
@@ -331,6 +360,9 @@ impl Inner {
             if let Some(state) = stream.state.take() {
                 self.orphans.push((serial, context, state));
             }
+            if let Some(bytes) = stream.bytes.take() {
+                self.connections.push((serial, context, bytes));
+            }
             stream.wake();
         }
         Some(vm)
@@ -351,8 +383,18 @@ fn gone(phase: Phase) -> Outcome {
     if phase == Phase::Complete {
         return Outcome::Continue;
     }
+    Outcome::Fault(lost())
+}
+
+/// The same of a connection.
+pub(super) fn lost() -> Fault {
     let message = "the VM that served this request ended by a failure in another call".to_owned();
-    Outcome::Fault(Fault { kind: FaultKind::Unavailable, message })
+    Fault { kind: FaultKind::Unavailable, message }
+}
+
+/// A VM has no place for another stream.
+pub(super) fn crowded() -> Fault {
+    Fault { kind: FaultKind::Unavailable, message: "its VM serves as many requests as it can".to_owned() }
 }
 
 /// The exchange of a paused stream: it comes back when this is dropped, also when the client went away.
@@ -367,7 +409,7 @@ impl Lent<'_> {
     fn poll(&mut self, phase: Phase, cx: &TaskContext<'_>) -> Poll<Flow> {
         let mut inner = self.slot.inner.lock();
         let vm = inner.vm.as_mut().filter(|vm| vm.serial == self.serial);
-        let stream = vm.and_then(|vm| vm.store.data_mut().contexts.get_mut(&self.context));
+        let stream = vm.and_then(|vm| vm.store.data_mut().contexts.get_mut(self.context));
         let (Some(stream), Some(side)) = (stream, side(phase)) else {
             let Outcome::Fault(fault) = gone(phase) else { return Poll::Ready(Flow::Continue) };
             return Poll::Ready(Flow::Fault(fault));
@@ -376,7 +418,7 @@ impl Lent<'_> {
             return Poll::Ready(stream::close(stream));
         }
         if !stream.resumed[side as usize] {
-            stream.waker = Some(cx.waker().clone());
+            stream.wait(cx);
             return Poll::Pending;
         }
         Poll::Ready(match phase {
@@ -384,10 +426,7 @@ impl Lent<'_> {
                 stream.resumed[side as usize] = false;
                 stream::release(stream, side, &[])
             }
-            _ => {
-                stream::declare(stream, side);
-                Flow::Continue
-            }
+            _ => Flow::Continue,
         })
     }
 }
@@ -397,7 +436,7 @@ impl Drop for Lent<'_> {
         let mut inner = self.slot.inner.lock();
         let vm = inner.vm.as_mut().filter(|vm| vm.serial == self.serial);
         let lent = vm.and_then(|vm| {
-            let stream = vm.store.data_mut().contexts.get_mut(&self.context)?;
+            let stream = vm.store.data_mut().contexts.get_mut(self.context)?;
             stream.waker = None;
             stream.state.take()
         });

@@ -6,7 +6,8 @@ use http::header::CONTENT_LENGTH;
 
 use super::abi::Side;
 use super::data::{Context, Host};
-use super::vm::{Headers, Vm};
+use super::exports::Headers;
+use super::vm::Vm;
 use crate::chain::{Fault, FaultKind, Phase, Reply, State};
 
 /// What a phase of a stream came to.
@@ -43,64 +44,38 @@ impl Vm {
     }
 
     fn headers(&mut self, context: u32, side: Side) -> Result<Flow, Fault> {
-        let callback = match side {
-            Side::Request => self.exports.request_headers.clone(),
-            Side::Response => self.exports.response_headers.clone(),
-        };
-        let action = match callback {
-            None => 0,
-            Some(callback) => {
-                let (count, end) = self.prepare(context, |stream| {
-                    stream.resumed[side as usize] = false;
-                    stream.state.as_deref().map_or((0, false), |state| (count(state, side), state.body_end))
-                })?;
-                match callback {
-                    Headers::V01(callback) => self.call(context, &callback, (context, count))?,
-                    Headers::V02(callback) => self.call(context, &callback, (context, count, u32::from(end)))?,
-                }
-            }
-        };
         let stream = self.stream(context)?;
-        let flow = settle(stream, side, action);
-        if matches!(flow, Flow::Continue) {
-            declare(stream, side);
-        }
-        Ok(flow)
+        stream.resumed[side as usize] = false;
+        let (count, end) =
+            stream.state.as_deref().map_or((0, 0), |state| (count(state, side), u32::from(state.body_end)));
+        let action = match self.exports.headers(side) {
+            Headers::None => None,
+            Headers::V01(_) => self.call(context, |exports| exports.headers(side).v01(), (context, count))?,
+            Headers::V02(_) => self.call(context, |exports| exports.headers(side).v02(), (context, count, end))?,
+        };
+        Ok(settle(self.stream(context)?, side, action))
     }
 
     fn body(&mut self, context: u32, side: Side) -> Result<Flow, Fault> {
-        let (callback, on_trailers) = match side {
-            Side::Request => (self.exports.request_body.clone(), self.exports.request_trailers.clone()),
-            Side::Response => (self.exports.response_body.clone(), self.exports.response_trailers.clone()),
-        };
         let limit = self.store.data().env.limits.body;
-        let (last, trailers, empty, before) = self.prepare(context, |stream| hold(stream, side))?;
+        let chunk = hold(self.stream(context)?, side);
+        let (last, trailers) = (chunk.last, chunk.trailers);
         let mut flow = Flow::Continue;
-        if let Some(callback) = callback
-            && (!empty || (last && !trailers))
-        {
-            let length = self.prepare(context, |stream| stream.body(side).map_or(0, <[u8]>::len))?;
-            if length as u64 > limit && !self.stream(context)?.held[side as usize].is_empty() {
+        if !chunk.empty || (last && trailers.is_none()) {
+            if chunk.length as u64 > limit && !self.stream(context)?.held[side as usize].is_empty() {
                 return self.over(context, side, limit);
             }
-            let end = u32::from(last && !trailers);
-            let action = self.call(context, &callback, (context, length as u32, end))?;
+            let end = u32::from(last && trailers.is_none());
+            let arguments = (context, chunk.length as u32, end);
+            let action = self.call(context, |exports| exports.body(side), arguments)?;
             flow = settle(self.stream(context)?, side, action);
         }
-        if trailers && !matches!(flow, Flow::Respond) {
-            let action = match on_trailers {
-                Some(callback) => {
-                    let count = self.prepare(context, |stream| {
-                        stream.resumed[side as usize] = false;
-                        let state = stream.state.as_deref();
-                        state.and_then(|state| state.trailers.as_ref()).map_or(0, http::HeaderMap::len)
-                    })?;
-                    self.call(context, &callback, (context, count as u32))?
-                }
-                None => 0,
-            };
+        if let Some(count) = trailers.filter(|_| !matches!(flow, Flow::Respond)) {
+            self.stream(context)?.resumed[side as usize] = false;
+            let action = self.call(context, |exports| exports.trailers(side), (context, count))?;
             flow = settle(self.stream(context)?, side, action);
         }
+        let before = chunk.before;
         let stream = self.stream(context)?;
         match flow {
             Flow::Paused if !last => {
@@ -139,10 +114,6 @@ impl Vm {
         Ok(Flow::Respond)
     }
 
-    fn prepare<T>(&mut self, context: u32, prepare: impl FnOnce(&mut Context) -> T) -> Result<T, Fault> {
-        self.stream(context).map(prepare)
-    }
-
     fn stream(&mut self, context: u32) -> Result<&mut Context, Fault> {
         stream(self.store.data_mut(), context)
     }
@@ -150,7 +121,7 @@ impl Vm {
 
 fn stream(host: &mut Host, context: u32) -> Result<&mut Context, Fault> {
     let lost = || Fault { kind: FaultKind::Failed, message: "its stream is not there any more".to_owned() };
-    host.contexts.get_mut(&context).ok_or_else(lost)
+    host.contexts.get_mut(context).ok_or_else(lost)
 }
 
 /// How many header fields the guest will find.
@@ -163,12 +134,12 @@ fn count(state: &State, side: Side) -> u32 {
 }
 
 /// What the guest's action means, after what else it has said in the callback.
-fn settle(stream: &mut Context, side: Side, action: u32) -> Flow {
+fn settle(stream: &mut Context, side: Side, action: Option<u32>) -> Flow {
     let answered = stream.state.as_deref().is_some_and(|state| state.reply.is_some());
     if answered || stream.closed {
         return close(stream);
     }
-    if action == 0 || stream.resumed[side as usize] { Flow::Continue } else { Flow::Paused }
+    if action.unwrap_or(0) == 0 || stream.resumed[side as usize] { Flow::Continue } else { Flow::Paused }
 }
 
 /// The stream ends with the answer that the guest gave; one that it closed without has this.
@@ -182,31 +153,45 @@ pub(super) fn close(stream: &mut Context) -> Flow {
     Flow::Respond
 }
 
-/// Remembers what the headers that go on say of the body's length.
-pub(super) fn declare(stream: &mut Context, side: Side) {
-    let Some(state) = stream.state.as_deref() else { return };
+/// What the headers that went on say of the body's length.
+fn declared(state: &State, side: Side) -> Option<u64> {
     let headers = match side {
-        Side::Request => Some(&state.request.headers),
-        Side::Response => state.response.as_ref().map(|response| &response.headers),
+        Side::Request => &state.request.headers,
+        Side::Response => &state.response.as_ref()?.headers,
     };
-    let length = headers.and_then(|headers| headers.get(CONTENT_LENGTH));
-    stream.declared[side as usize] = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Puts a chunk behind what is held back. Says whether it is the last, whether trailers follow, whether it is empty, and
-/// what the guest has let go meanwhile.
-fn hold(stream: &mut Context, side: Side) -> (bool, bool, bool, Bytes) {
+/// A chunk of a body, behind what is held back.
+struct Chunk {
+    last: bool,
+    /// How many trailers follow, where any do.
+    trailers: Option<u32>,
+    /// Nothing came with it.
+    empty: bool,
+    /// Bytes, with what is held back.
+    length: usize,
+    /// What the guest has let go meanwhile.
+    before: Bytes,
+}
+
+/// Puts a chunk behind what is held back.
+fn hold(stream: &mut Context, side: Side) -> Chunk {
     let at = side as usize;
     let mut before = Bytes::new();
     if std::mem::take(&mut stream.resumed[at]) {
         before = std::mem::take(&mut stream.held[at]).freeze();
     }
-    let Some(state) = stream.state.as_deref_mut() else { return (true, false, true, before) };
-    let empty = state.body.is_empty();
-    if !stream.held[at].is_empty() {
+    let Some(state) = stream.state.as_deref_mut() else {
+        return Chunk { last: true, trailers: None, empty: true, length: 0, before };
+    };
+    let (came, held) = (state.body.len(), stream.held[at].len());
+    stream.came[at] += came as u64;
+    if held > 0 {
         stream.held[at].extend_from_slice(&std::mem::take(&mut state.body));
     }
-    (state.body_end, state.trailers.is_some(), empty, before)
+    let trailers = state.trailers.as_ref().map(|trailers| trailers.len() as u32);
+    Chunk { last: state.body_end, trailers, empty: came == 0, length: held + came, before }
 }
 
 /// Holds a chunk back.
@@ -231,8 +216,12 @@ pub(super) fn release(stream: &mut Context, side: Side, before: &[u8]) -> Flow {
         state.body = [before, &state.body].concat().into();
     }
     stream.passed[at] += state.body.len() as u64;
-    let passed = stream.passed[at];
-    match stream.declared[at] {
+    let (came, passed) = (stream.came[at], stream.passed[at]);
+    // What came is as long as the headers say: HTTP's readers see to it.
+    if passed == came || (passed < came && !state.body_end) {
+        return Flow::Continue;
+    }
+    match declared(state, side) {
         Some(declared) if passed > declared || (state.body_end && passed < declared && !is_head(state)) => {
             let message = format!(
                 "it made {passed} bytes of a body whose content-length says {declared}: a filter that changes the \

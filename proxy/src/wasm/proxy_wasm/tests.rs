@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use super::ProxyWasmFilter;
 use crate::chain::{
-    Client, Directory, Exchange, Filter, Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse, Outcome,
-    Phase, Retrying, State,
+    Client, Directory, Exchange, FaultKind, Filter, Opening, Outbound, OutboundError, OutboundRequest,
+    OutboundResponse, Outcome, Phase, Retrying, State,
 };
 use crate::config::{Allow, InstanceMode, OnError, Output, PluginLimits, Vm};
 use crate::http::Body;
@@ -241,6 +241,39 @@ fn version_0_1_0_has_its_own_callbacks_and_functions() {
     assert!(matches!(phase(&filter, Phase::RequestHeaders, &mut exchange()), Some(Outcome::Continue)));
 }
 
+/// Calls hold their worker up for their limit at the most, and never two of them in a row.
+#[test]
+fn others_have_their_turn_between_two_calls_that_take_long() {
+    let engine = Engine::new().unwrap();
+    let looping = small("i32.const 1024", "(loop $again (br $again)) i32.const 0");
+    let module = wat::parse_str(looping).unwrap();
+    let artifact = Artifact::load(&engine, &module, None, None).unwrap();
+    let mut env = env("null");
+    env.limits.time = Duration::from_millis(5);
+    let filter = ProxyWasmFilter::load(&engine, &artifact, env).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (sender, events) = std::sync::mpsc::channel();
+    let told = sender.clone();
+    runtime.block_on(async move {
+        let neighbour = tokio::spawn(async move {
+            while told.send("neighbour").is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        for _ in 0..3 {
+            let mut exchange = exchange();
+            exchange.lap();
+            let outcome = filter.call(Phase::RequestHeaders, &mut exchange).await;
+            assert!(matches!(outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Deadline));
+            sender.send("loop").unwrap();
+        }
+        neighbour.abort();
+    });
+    let events: Vec<_> = events.try_iter().collect();
+    assert_eq!(events.iter().filter(|event| **event == "loop").count(), 3);
+    assert!(!events.windows(2).any(|two| two == ["loop", "loop"]), "{events:?}");
+}
+
 /// The page's table has every function and every callback, and the tests that it names are there.
 #[test]
 fn the_page_on_coverage_is_whole() {
@@ -249,6 +282,7 @@ fn the_page_on_coverage_is_whole() {
         include_str!("tests.rs"),
         include_str!("../../../../tests/it/proxy_wasm.rs"),
         include_str!("../../../../tests/it/proxy_wasm/bodies.rs"),
+        include_str!("../../../../tests/it/proxy_wasm/bytes.rs"),
         include_str!("../../../../tests/it/proxy_wasm/callouts.rs"),
         include_str!("../../../../tests/it/proxy_wasm/lifecycle.rs"),
     ]
@@ -257,7 +291,7 @@ fn the_page_on_coverage_is_whole() {
     for (_, name, _) in FUNCTIONS.iter().filter(|function| !matches!(function.1, "sched_yield" | "fd_close")) {
         assert!(rows(name).is_some(), "the page has no row for {name}");
     }
-    let callbacks = include_str!("vm.rs").split('"').filter(|text| text.starts_with("proxy_on_"));
+    let callbacks = include_str!("exports.rs").split('"').filter(|text| text.starts_with("proxy_on_"));
     for name in callbacks.filter(|name| *name != "proxy_on_memory_allocate") {
         assert!(rows(name).is_some(), "the page has no row for {name}");
     }

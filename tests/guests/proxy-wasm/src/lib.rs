@@ -2,6 +2,7 @@
 #![cfg(target_family = "wasm")]
 #![expect(missing_docs, reason = "the macro makes a public function")]
 
+mod bytes;
 mod http;
 mod root;
 

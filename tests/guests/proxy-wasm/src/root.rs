@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{ContextType, MetricType};
 
+use crate::bytes::{Bytes, HELD};
 use crate::http::Stream;
 
 thread_local! {
@@ -59,6 +60,13 @@ impl RootContext for Root {
             hostcalls::set_effective_context(context).unwrap();
             hostcalls::done().unwrap();
         }
+        for context in HELD.take() {
+            // One that is over is not there any more.
+            if hostcalls::set_effective_context(context).is_ok() {
+                hostcalls::resume_downstream().unwrap();
+                hostcalls::resume_upstream().unwrap();
+            }
+        }
     }
 
     fn on_queue_ready(&mut self, queue: u32) {
@@ -71,7 +79,11 @@ impl RootContext for Root {
         Some(Box::new(Stream::new(context, self.vm.clone(), self.plugin.clone())))
     }
 
+    fn create_stream_context(&self, context: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(Bytes::new(context, self.plugin.clone())))
+    }
+
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        Some(if self.plugin.contains("bytes") { ContextType::StreamContext } else { ContextType::HttpContext })
     }
 }

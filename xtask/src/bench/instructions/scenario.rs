@@ -1,7 +1,17 @@
 //! What is counted: requests through chains of plugins.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
+
+/// The files of the plugins that are not standard ones.
+pub(super) struct Modules {
+    /// Does one kind of work.
+    pub(super) work: PathBuf,
+    /// The filter that Envoy runs too.
+    pub(super) proxy_wasm: PathBuf,
+    /// The filter that Traefik runs too.
+    pub(super) http_wasm: PathBuf,
+}
 
 /// One figure.
 pub(super) struct Scenario {
@@ -11,8 +21,8 @@ pub(super) struct Scenario {
     pub(super) over: Option<&'static str>,
     /// How often the work is done in one request: the figure is for one time.
     pub(super) share: u64,
-    /// The plugins of the chain and what the configuration says of each; `WORK` stands for the file of the plugin
-    /// that does the work.
+    /// The plugins of the chain and what the configuration says of each. `WORK`, `PROXY-WASM` and `HTTP-WASM` stand for
+    /// the files of [`Modules`].
     pub(super) plugins: Vec<(&'static str, String)>,
     /// The bytes of the request's body.
     pub(super) body: usize,
@@ -49,8 +59,20 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     for ((plugin, config), name) in STANDARD.into_iter().zip(STANDARD_NAMES) {
         all.push(over(PLAIN, name, (plugin, config.to_owned())));
     }
+    for ([one, each], source) in FILTERS {
+        let names = ["a", "b", "c", "d"];
+        all.push(over(PLAIN, one, (names[0], source.to_owned())));
+        let four = names.map(|name| (name, source.to_owned())).to_vec();
+        all.push(Scenario { over: Some(PLAIN), share: 4, ..whole(each, four) });
+    }
     all
 }
+
+/// The benchmark's filter in the ABIs of other proxies: reads one request header, sets one in each direction.
+const FILTERS: [([&str; 2], &str); 2] = [
+    (["a proxy-wasm filter", "each of four proxy-wasm filters"], "{ source: 'file:PROXY-WASM' }"),
+    (["an http-wasm filter", "each of four http-wasm filters"], "{ source: 'file:HTTP-WASM' }"),
+];
 
 /// What a plugin does with the host, by the names in the configuration of the plugin `work`.
 const KINDS: [(&str, &str); 9] = [
@@ -95,10 +117,16 @@ const GOVERNANCE: (&str, &str) = (
 );
 
 /// A configuration with one chain of these plugins.
-pub(super) fn configuration(plugins: &[(&str, String)], governed: bool, upstream: SocketAddr, work: &Path) -> String {
+pub(super) fn configuration(
+    plugins: &[(&str, String)],
+    governed: bool,
+    upstream: SocketAddr,
+    modules: &Modules,
+) -> String {
     let (route, guards) = if governed { GOVERNANCE } else { ("", "") };
     let entries: String = plugins.iter().map(|(name, entry)| format!("  {name}: {entry}\n")).collect();
-    let entries = entries.replace("WORK", &work.to_string_lossy());
+    let files = [("WORK", &modules.work), ("PROXY-WASM", &modules.proxy_wasm), ("HTTP-WASM", &modules.http_wasm)];
+    let entries = files.iter().fold(entries, |text, (word, file)| text.replace(word, &file.to_string_lossy()));
     let names: Vec<_> = plugins.iter().map(|(name, _)| *name).collect();
     let (plugins, chain) = match plugins.is_empty() {
         true => (String::new(), ""),
@@ -114,5 +142,7 @@ pub(super) fn configuration(plugins: &[(&str, String)], governed: bool, upstream
 /// All code that the scenarios load.
 pub(super) fn every_plugin() -> Vec<(&'static str, String)> {
     let four = STANDARD.map(|(name, config)| (name, config.to_owned()));
-    four.into_iter().chain([work("nothing", 1, "")]).collect()
+    let filters =
+        ["proxy-wasm", "http-wasm"].into_iter().zip(FILTERS).map(|(name, (_, source))| (name, source.to_owned()));
+    four.into_iter().chain([work("nothing", 1, "")]).chain(filters).collect()
 }

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use anyhow::{Context, Result, bail};
 
 use super::profile::Threads;
-use super::scenario::{self, Scenario};
+use super::scenario::{self, Modules, Scenario};
 use super::{profile, traffic};
 use crate::process;
 
@@ -22,8 +22,8 @@ const END: (&str, i32) = ("ALRM", 14);
 pub(super) struct Subject {
     /// The program.
     pub(super) program: PathBuf,
-    /// The plugin that does the work.
-    pub(super) work: PathBuf,
+    /// What the scenarios load.
+    pub(super) modules: Modules,
     /// The folder for configurations, profiles and compiled code.
     pub(super) folder: PathBuf,
 }
@@ -33,7 +33,7 @@ impl Subject {
     /// programs a processor of its own.
     pub(super) fn warm(&self, upstream: SocketAddr) -> Result<()> {
         let file = self.folder.join("all.yaml");
-        fs::write(&file, scenario::configuration(&scenario::every_plugin(), false, upstream, &self.work))?;
+        fs::write(&file, scenario::configuration(&scenario::every_plugin(), false, upstream, &self.modules))?;
         let mut command = self.valgrind();
         process::output(command.args(["--quiet", "--tool=none"]).arg(&self.program).arg("check").arg(file)).map(drop)
     }
@@ -41,7 +41,7 @@ impl Subject {
     /// Serves so many requests and returns what each thread did.
     pub(super) fn count(&self, scenario: &Scenario, upstream: SocketAddr, requests: u64) -> Result<Threads> {
         let file = self.folder.join("gofe.yaml");
-        fs::write(&file, scenario::configuration(&scenario.plugins, scenario.governed, upstream, &self.work))?;
+        fs::write(&file, scenario::configuration(&scenario.plugins, scenario.governed, upstream, &self.modules))?;
         let profiles = self.folder.join("profiles");
         if profiles.exists() {
             fs::remove_dir_all(&profiles)?;

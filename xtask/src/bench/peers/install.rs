@@ -10,7 +10,6 @@ use anyhow::{Context, Result, bail};
 use super::config::Parts;
 use super::subject::Product;
 use crate::process;
-use crate::wasm::Builder;
 use crate::workspace::Workspace;
 
 /// Programs and the Debian packages that have them.
@@ -42,12 +41,7 @@ pub(super) fn ensure(
     programs(products)?;
     let wheels = wheels(products)?;
     let (certificate, key) = certificate(folder)?;
-    let builder = Builder::new(workspace)?;
-    let filter = |name: &str| {
-        let modules = workspace.modules_in("benches/plugins");
-        let package = modules.into_iter().find(|package| package.short_name() == name);
-        builder.build_with(package.with_context(|| format!("there is no benches/plugins/{name}"))?, "dist")
-    };
+    let filter = |abi: &str| crate::bench::filter(workspace, abi);
     Ok(Parts {
         nginx: find("nginx").context("nginx")?,
         haproxy: find("haproxy").unwrap_or_default(),

@@ -24,6 +24,7 @@ fn with<T>(host: &Host, buffer: Buffer, lend: impl FnOnce(&[u8]) -> T) -> Result
     let missing = || Stop::from(Status::NotFound);
     Ok(match (buffer, &host.event) {
         (Buffer::Body(side), _) => lend(host.stream().and_then(|stream| stream.body(side)).ok_or_else(missing)?),
+        (Buffer::Data(way), _) => lend(host.bytes().and_then(|bytes| bytes.of(way)).ok_or_else(missing)?),
         (Buffer::CallBody, Event::HttpCall { body: bytes, .. })
         | (Buffer::GrpcMessage, Event::GrpcMessage(bytes))
         | (Buffer::ForeignArguments, Event::Foreign(bytes)) => lend(bytes),
@@ -55,26 +56,24 @@ fn set_bytes(cx: &mut Cx<'_>, buffer: u32, start: u32, replaced: u32, value: u32
     let buffer = Buffer::of(buffer)?;
     let (memory, host) = parts(cx)?;
     let value = memory::read(memory, value, value_length)?;
-    let Buffer::Body(side) = buffer else {
-        // The others are there to be read.
-        return Err(Status::NotFound.into());
-    };
     let limit = usize::try_from(host.env.limits.body).unwrap_or(usize::MAX);
+    let side = match buffer {
+        Buffer::Body(side) => side,
+        Buffer::Data(way) => {
+            let bytes = host.stream_mut().and_then(|stream| stream.bytes.as_deref_mut()).ok_or(Status::NotFound)?;
+            let old = bytes.of(way).ok_or(Status::NotFound)?;
+            bytes.held[way as usize] = replaced_by(old, start, replaced, value, limit)?;
+            return Ok(());
+        }
+        // The others are there to be read.
+        _ => return Err(Status::NotFound.into()),
+    };
     let stream = host.stream_mut().ok_or(Status::NotFound)?;
     let held = !stream.held[side as usize].is_empty();
     let state = stream.state.as_deref_mut().filter(|state| stream::side(state.phase) == Some(side));
     let state = state.ok_or(Status::NotFound)?;
     let old: &[u8] = if held { &stream.held[side as usize] } else { &state.body };
-    let start = (start as usize).min(old.len());
-    let end = start.saturating_add(replaced as usize).min(old.len());
-    let length = start + value.len() + (old.len() - end);
-    if length > limit.max(old.len()) {
-        return Err(Status::InternalFailure.into());
-    }
-    let mut new = BytesMut::with_capacity(length);
-    new.extend_from_slice(&old[..start]);
-    new.extend_from_slice(value);
-    new.extend_from_slice(&old[end..]);
+    let new = replaced_by(old, start, replaced, value, limit)?;
     if held && !new.is_empty() {
         stream.held[side as usize] = new;
     } else {
@@ -82,4 +81,19 @@ fn set_bytes(cx: &mut Cx<'_>, buffer: u32, start: u32, replaced: u32, value: u32
         state.body = new.freeze();
     }
     Ok(())
+}
+
+/// Bytes with a part replaced. What begins behind the end begins at the end.
+fn replaced_by(old: &[u8], start: u32, replaced: u32, value: &[u8], limit: usize) -> Result<BytesMut, Status> {
+    let start = (start as usize).min(old.len());
+    let end = start.saturating_add(replaced as usize).min(old.len());
+    let length = start + value.len() + (old.len() - end);
+    if length > limit.max(old.len()) {
+        return Err(Status::InternalFailure);
+    }
+    let mut new = BytesMut::with_capacity(length);
+    new.extend_from_slice(&old[..start]);
+    new.extend_from_slice(value);
+    new.extend_from_slice(&old[end..]);
+    Ok(new)
 }

@@ -14,7 +14,7 @@ use super::super::abi::{Answer, Cx, Status};
 use super::super::data::Host;
 use super::super::pairs;
 use super::{copied, function, give, memory, parts};
-use crate::chain::State;
+use crate::chain::{Client, State};
 
 /// What a plugin sets is an attribute of the request under this and the path.
 const OWN: &str = "wasm.";
@@ -44,9 +44,9 @@ fn set(cx: &mut Cx<'_>, path: u32, path_length: u32, value: u32, value_length: u
     let path = String::from_utf8(path).ok().filter(|path| path.len() <= MAX_PATH).ok_or(Status::NotFound)?;
     let (memory, host) = parts(cx)?;
     let value = Bytes::copy_from_slice(memory::read(memory, value, value_length)?);
-    let state = host.state_mut().ok_or(Status::NotFound)?;
+    let attributes = host.attributes_mut().ok_or(Status::NotFound)?;
     let name = format!("{OWN}{}", path.replace('\0', "."));
-    if state.attributes.set(&name, value) { Ok(()) } else { Err(Status::InternalFailure.into()) }
+    if attributes.set(&name, value) { Ok(()) } else { Err(Status::InternalFailure.into()) }
 }
 
 /// The value at a path whose parts stand with a NUL between them.
@@ -60,24 +60,23 @@ fn value(host: &Host, path: &str) -> Option<Vec<u8>> {
         ("listener_direction", None) => Some(number(1)),
         ("node", Some("id")) => Some(text("gofe")),
         ("route_name", None) => host.state().map(|state| text(&state.route)),
-        ("cluster_name", None) => host.state()?.summary.upstream.as_ref().map(|(name, _)| text(name)),
-        (first, second) => host.state().and_then(|state| of_stream(state, first, second, rest.1)),
+        ("cluster_name", None) | ("xds", Some("cluster_name")) => host.upstream().map(|(name, _)| text(name)),
+        ("source", Some(attribute)) => host.client().and_then(|client| source(client, attribute)),
+        ("connection", Some(attribute)) => host.client().and_then(|client| connection(client, attribute)),
+        ("upstream", Some(attribute)) => host.upstream().and_then(|(_, endpoint)| upstream(endpoint?, attribute)),
+        (first, second) => host.state().and_then(|state| of_request(state, first, second, rest.1)),
     };
     known.or_else(|| {
         let name = path.trim_end_matches('\0').replace('\0', ".");
-        host.state()?.attributes.get(&format!("{OWN}{name}")).map(|value| value.to_vec())
+        host.attributes()?.get(&format!("{OWN}{name}")).map(|value| value.to_vec())
     })
 }
 
-fn of_stream(state: &State, first: &str, second: Option<&str>, third: Option<&str>) -> Option<Vec<u8>> {
+fn of_request(state: &State, first: &str, second: Option<&str>, third: Option<&str>) -> Option<Vec<u8>> {
     match (first, second?) {
         ("request", attribute) => request(state, attribute, third),
         ("response", attribute) => response(state, attribute, third),
-        ("source", attribute) => source(state, attribute),
         ("destination", attribute) => destination(state, attribute),
-        ("connection", attribute) => connection(state, attribute),
-        ("upstream", attribute) => upstream(state, attribute),
-        ("xds", "cluster_name") => state.summary.upstream.as_ref().map(|(name, _)| text(name)),
         ("xds", "route_name") => Some(text(&state.route)),
         _ => None,
     }
@@ -133,10 +132,10 @@ fn response(state: &State, attribute: &str, key: Option<&str>) -> Option<Vec<u8>
     })
 }
 
-fn source(state: &State, attribute: &str) -> Option<Vec<u8>> {
+fn source(client: &Client, attribute: &str) -> Option<Vec<u8>> {
     Some(match attribute {
-        "address" => text(&state.client.address.to_string()),
-        "port" => number(u64::from(state.client.address.port())),
+        "address" => text(&client.address.to_string()),
+        "port" => number(u64::from(client.address.port())),
         _ => return None,
     })
 }
@@ -152,8 +151,8 @@ fn destination(state: &State, attribute: &str) -> Option<Vec<u8>> {
     })
 }
 
-fn connection(state: &State, attribute: &str) -> Option<Vec<u8>> {
-    let tls = state.client.tls.as_deref();
+fn connection(client: &Client, attribute: &str) -> Option<Vec<u8>> {
+    let tls = client.tls.as_deref();
     Some(match attribute {
         "mtls" => vec![u8::from(tls.is_some_and(|tls| tls.client_fingerprint.is_some()))],
         "requested_server_name" => text(tls?.server_name.as_deref()?),
@@ -164,8 +163,7 @@ fn connection(state: &State, attribute: &str) -> Option<Vec<u8>> {
     })
 }
 
-fn upstream(state: &State, attribute: &str) -> Option<Vec<u8>> {
-    let (_, endpoint) = state.summary.upstream.as_ref()?;
+fn upstream(endpoint: &str, attribute: &str) -> Option<Vec<u8>> {
     Some(match attribute {
         "address" => text(endpoint),
         "port" => number(endpoint.rsplit_once(':')?.1.parse().ok()?),

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use wasmtime::Linker;
 
 use super::super::abi::{Answer, Cx, Side, Status};
-use super::super::data::{Event, Host};
+use super::super::data::{Context, Event, Host};
 use super::super::{pairs, stream};
 use super::{function, give, is_place, memory, parts, put_u32};
 use crate::chain::{Phase, Reply};
@@ -32,7 +32,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 fn set_effective_context(cx: &mut Cx<'_>, context: u32) -> Answer {
     let host = cx.data_mut();
-    if context != host.root && !host.contexts.contains_key(&context) {
+    if context != host.root && host.contexts.get(context).is_none() {
         return Err(Status::BadArgument.into());
     }
     host.effective = context;
@@ -45,7 +45,7 @@ fn done(cx: &mut Cx<'_>) -> Answer {
     let pending = if about == host.root {
         std::mem::take(&mut host.root_pending)
     } else {
-        host.contexts.get(&about).is_some_and(|stream| stream.pending) && !host.finished.contains(&about)
+        host.contexts.get(about).is_some_and(|stream| stream.pending) && !host.finished.contains(&about)
     };
     if !pending {
         return Err(Status::NotFound.into());
@@ -54,38 +54,35 @@ fn done(cx: &mut Cx<'_>) -> Answer {
     Ok(())
 }
 
-/// The side of an HTTP stream that a `proxy_stream_type_t` names. There is no TCP stream in an HTTP context.
-fn side(stream: u32) -> Result<Side, Status> {
-    match stream {
-        0 => Ok(Side::Request),
-        1 => Ok(Side::Response),
-        2 | 3 => Err(Status::Unimplemented),
+/// The stream that a host function is about, and which of its two sides a `proxy_stream_type_t` names: 0 and 1 are those of
+/// a request, 2 and 3 those of a connection.
+fn side<'a>(cx: &'a mut Cx<'_>, stream: u32) -> Result<(&'a mut Context, usize), Status> {
+    let about = cx.data_mut().stream_mut().ok_or(Status::BadArgument)?;
+    match (stream, about.bytes.is_some()) {
+        (0 | 1, false) => Ok((about, stream as usize)),
+        (2 | 3, true) => Ok((about, stream as usize - 2)),
+        (2 | 3, false) => Err(Status::Unimplemented),
         _ => Err(Status::BadArgument),
     }
 }
 
 fn continue_stream(cx: &mut Cx<'_>, stream: u32) -> Answer {
-    resume(cx, side(stream)?)
-}
-
-fn continue_request(cx: &mut Cx<'_>) -> Answer {
-    resume(cx, Side::Request)
-}
-
-fn continue_response(cx: &mut Cx<'_>) -> Answer {
-    resume(cx, Side::Response)
-}
-
-fn resume(cx: &mut Cx<'_>, side: Side) -> Answer {
-    let stream = cx.data_mut().stream_mut().ok_or(Status::BadArgument)?;
-    stream.resumed[side as usize] = true;
+    let (stream, side) = side(cx, stream)?;
+    stream.resumed[side] = true;
     stream.wake();
     Ok(())
 }
 
+fn continue_request(cx: &mut Cx<'_>) -> Answer {
+    continue_stream(cx, 0)
+}
+
+fn continue_response(cx: &mut Cx<'_>) -> Answer {
+    continue_stream(cx, 1)
+}
+
 fn close_stream(cx: &mut Cx<'_>, stream: u32) -> Answer {
-    side(stream)?;
-    let stream = cx.data_mut().stream_mut().ok_or(Status::BadArgument)?;
+    let (stream, _) = side(cx, stream)?;
     stream.closed = true;
     stream.wake();
     Ok(())
