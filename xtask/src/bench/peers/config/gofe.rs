@@ -35,8 +35,10 @@ pub(super) fn command(place: &Place<'_>, filters: Filters) -> Result<Command> {
     };
     let chain = when(!plugins.is_empty(), || "chain: all, ".into());
     let canary = when(filters == Filters::Standard, || ", canary: { builtin: echo }".into());
+    // All connections of the load come from one address.
     let text = format!(
         "workers: {workers}\n\
+         limits: {{ connections-per-client: 100000 }}\n\
          listeners: [{{ address: 127.0.0.1:{port}{tls} }}]\n\
          {plugins}\
          routes: [{{ {chain}upstream: up }}]\n\
