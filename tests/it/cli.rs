@@ -46,7 +46,8 @@ fn every_example_is_accepted() {
         // Three show where to put a plugin of the reader's own, and do without it until then.
         let own = ["waf", "auth", "audit"].map(|name| format!("plugins/{name}.wasm cannot be read"));
         let warnings = text(&output.stderr);
-        let warnings: Vec<_> = warnings.lines().filter(|line| !own.iter().any(|own| line.contains(own.as_str()))).collect();
+        let warnings: Vec<_> =
+            warnings.lines().filter(|line| !own.iter().any(|own| line.contains(own.as_str()))).collect();
         assert!(warnings.is_empty(), "{} has warnings: {warnings:#?}", file.display());
     }
 }

@@ -15,33 +15,13 @@ const SAY_ERROR: i32 = 9;
 impl Guest for Doer {
     fn handle_request(&self, request: &Request, response: &Response) -> (bool, i32) {
         let wanted = request.header.get(b"x-do").unwrap_or_default();
+        if tells(&wanted, request, response) {
+            return (false, 0);
+        }
         match &wanted[..] {
-            b"config" => {
-                response.body.write(&admin::config());
-                (false, 0)
-            }
-            b"info" => {
-                let parts = [request.method(), request.uri(), request.version(), request.source_addr()];
-                response.body.write(&parts.join(&b' '));
-                (false, 0)
-            }
             b"log" => {
                 log::write(1, b"a warning of the guest");
                 (true, 0)
-            }
-            b"levels" => {
-                let levels = [-1, 0, 1, 2, 3].map(|level| if log::enabled(level) { b'1' } else { b'0' });
-                response.body.write(&levels);
-                (false, 0)
-            }
-            b"fields" => {
-                let mut names = request.header.names();
-                names.sort();
-                for name in names {
-                    let line = [&name[..], &request.header.values(&name).join(&b',')].join(&b'=');
-                    response.body.write(&[&line, &b"\n"[..]].concat());
-                }
-                (false, 0)
             }
             b"consume" => {
                 let length = request.body.read().len().to_string();
@@ -112,6 +92,33 @@ impl Guest for Doer {
             _ => {}
         }
     }
+}
+
+/// Answers with what the guest is told, where that is what is wanted.
+fn tells(wanted: &[u8], request: &Request, response: &Response) -> bool {
+    match wanted {
+        b"config" => {
+            response.body.write(&admin::config());
+        }
+        b"info" => {
+            let parts = [request.method(), request.uri(), request.version(), request.source_addr()];
+            response.body.write(&parts.join(&b' '));
+        }
+        b"levels" => {
+            let levels = [-1, 0, 1, 2, 3].map(|level| if log::enabled(level) { b'1' } else { b'0' });
+            response.body.write(&levels);
+        }
+        b"fields" => {
+            let mut names = request.header.names();
+            names.sort();
+            for name in names {
+                let line = [&name[..], &request.header.values(&name).join(&b',')].join(&b'=');
+                response.body.write(&[&line, &b"\n"[..]].concat());
+            }
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// Called once, before the first request.
