@@ -1,16 +1,16 @@
 //! The threads on which plugins are compiled. They give way to the workers, so that a swap on a busy machine takes a little
 //! longer and no request does.
 
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 #[cfg(target_os = "linux")]
 use tracing::debug;
+use tracing::warn;
 
-/// Makes the threads, one for each core.
-///
-/// # Errors
-/// When the system refuses a thread.
-pub(super) fn compilers() -> Result<ThreadPool, ThreadPoolBuildError> {
-    ThreadPoolBuilder::new().thread_name(|index| format!("gofe-compiler-{index}")).start_handler(|_| give_way()).build()
+/// Makes the threads, one for each core; nothing where the system refuses one.
+pub(super) fn compilers() -> Option<ThreadPool> {
+    let name = |index| format!("gofe-compiler-{index}");
+    let threads = ThreadPoolBuilder::new().thread_name(name).start_handler(|_| give_way()).build();
+    threads.inspect_err(|error| warn!(%error, "plugins are compiled with the priority of workers")).ok()
 }
 
 /// How nice they are (`setpriority(2)`): beside a busy worker such a thread gets a quarter of a core. Nicer ones would put a

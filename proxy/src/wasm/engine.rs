@@ -26,7 +26,7 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 4;
 /// The engine cannot be made on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("the WebAssembly engine does not start: {0}")]
-pub struct EngineError(String);
+pub struct EngineError(wasmtime::Error);
 
 /// The engine for gofe's own world, proxy-wasm and http-wasm. Cheap to clone.
 ///
@@ -37,7 +37,8 @@ pub struct Engine {
     inner: wasmtime::Engine,
     clock: Arc<Clock>,
     functions: Arc<Functions>,
-    compilers: Arc<ThreadPool>,
+    /// Made when something is compiled first: a start with a full cache needs none.
+    compilers: Arc<OnceLock<Option<ThreadPool>>>,
     concurrent: Arc<OnceLock<Pair>>,
 }
 
@@ -50,10 +51,9 @@ impl Engine {
     /// # Errors
     /// When the address space for the instance pool cannot be reserved, or the machine's processor has no compiler.
     pub fn new() -> Result<Self, EngineError> {
-        let (inner, functions) = reserve(false).map_err(|error| EngineError(error.to_string()))?;
-        let compilers = compilers().map_err(|error| EngineError(error.to_string()))?;
+        let (inner, functions) = reserve(false).map_err(EngineError)?;
         let clock = Clock::start(inner.clone());
-        Ok(Self { inner, clock, functions, compilers: Arc::new(compilers), concurrent: Arc::default() })
+        Ok(Self { inner, clock, functions, compilers: Arc::default(), concurrent: Arc::default() })
     }
 
     /// The engine for components of package `wasi:http`, which need concurrency: the same clock, and all else of its own. It is
@@ -65,7 +65,7 @@ impl Engine {
         let pair = match self.concurrent.get() {
             Some(pair) => pair,
             None => {
-                let pair = reserve(true).map_err(|error| EngineError(error.to_string()))?;
+                let pair = reserve(true).map_err(EngineError)?;
                 self.concurrent.get_or_init(|| pair)
             }
         };
@@ -85,7 +85,10 @@ impl Engine {
 
     /// Runs what compiles, on threads that give way to the workers.
     pub(super) fn compile<T: Send>(&self, compile: impl FnOnce() -> T + Send) -> T {
-        self.compilers.install(compile)
+        match self.compilers.get_or_init(compilers) {
+            Some(threads) => threads.install(compile),
+            None => compile(),
+        }
     }
 
     pub(super) fn functions(&self) -> &Functions {
