@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gofe::chain::{Client, Directory, Exchange, Filter, Phase, Retrying, State};
+use gofe::chain::{Client, Exchange, Filter, Phase, State};
 use gofe::config::{Allow, InstanceMode, OnError, Output, PluginLimits, Vm};
 use gofe::http::Body;
 use gofe::snapshot::Outgoing;
@@ -20,27 +20,6 @@ pub(crate) static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_all().build().expect("a runtime"));
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("an engine"));
-
-/// A configuration without anything in it.
-struct Nothing;
-
-impl Directory for Nothing {
-    fn has_upstream(&self, _: &str) -> bool {
-        false
-    }
-
-    fn has_subset(&self, _: Option<&str>, _: &str, _: &[(String, String)]) -> bool {
-        false
-    }
-
-    fn route_upstream(&self, _: &str) -> Option<Arc<str>> {
-        None
-    }
-
-    fn retry(&self, _: Option<&str>, _: &str) -> Option<Retrying> {
-        None
-    }
-}
 
 /// A module that is written as text.
 pub(crate) fn module(text: &str) -> Vec<u8> {
@@ -79,7 +58,7 @@ pub(crate) fn exchange(field: (&str, &str), body: &[u8]) -> Exchange {
     let request = http::Request::post("/path?query").header("host", "a").header(field.0, field.1);
     let (parts, ()) = request.body(()).expect("a request").into_parts();
     let client = Arc::new(Client::new(0, "127.0.0.1:1".parse().expect("an address"), None));
-    let mut exchange = Exchange::new(State::new(parts, client, "r".into(), Arc::new(Nothing), Instant::now()));
+    let mut exchange = Exchange::new(State::new(parts, client, "r".into(), Arc::new(()), Instant::now()));
     exchange.body = Bytes::copy_from_slice(body);
     exchange.message = Body::full(exchange.body.clone());
     exchange

@@ -314,6 +314,25 @@ pub trait Directory: Send + Sync {
     fn retry(&self, upstream: Option<&str>, route: &str) -> Option<Retrying>;
 }
 
+/// No configuration, for requests that have none: in tests and when plugins are fuzzed.
+impl Directory for () {
+    fn has_upstream(&self, _: &str) -> bool {
+        false
+    }
+
+    fn has_subset(&self, _: Option<&str>, _: &str, _: &[(String, String)]) -> bool {
+        false
+    }
+
+    fn route_upstream(&self, _: &str) -> Option<Arc<str>> {
+        None
+    }
+
+    fn retry(&self, _: Option<&str>, _: &str) -> Option<Retrying> {
+        None
+    }
+}
+
 /// An answer by a plugin or by the proxy itself.
 #[derive(Debug)]
 pub struct Reply {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
-    BodyPolicy, Chain, Client, Directory, Exchange, Fault, FaultKind, Filter, Hand, Interest, Outcome, Overflow, Phase,
-    Phases, Pumped, Reply, Retrying, State, Verdict,
+    BodyPolicy, Chain, Client, Exchange, Fault, FaultKind, Filter, Hand, Interest, Outcome, Overflow, Phase, Phases,
+    Pumped, Reply, State, Verdict,
 };
 use crate::config::OnError;
 use crate::http::Body;
@@ -28,26 +28,6 @@ struct Step {
 enum Act {
     Reply,
     Fault,
-}
-
-struct Nothing;
-
-impl Directory for Nothing {
-    fn has_upstream(&self, _: &str) -> bool {
-        false
-    }
-
-    fn has_subset(&self, _: Option<&str>, _: &str, _: &[(String, String)]) -> bool {
-        false
-    }
-
-    fn route_upstream(&self, _: &str) -> Option<Arc<str>> {
-        None
-    }
-
-    fn retry(&self, _: Option<&str>, _: &str) -> Option<Retrying> {
-        None
-    }
 }
 
 impl Filter for Step {
@@ -95,7 +75,7 @@ fn three(act: Option<(Phase, Act)>, on_error: OnError) -> (Arc<Chain<Step>>, Cal
 fn exchange() -> Exchange {
     let parts = http::Request::get("/").body(()).unwrap().into_parts().0;
     let client = Arc::new(Client::new(0, "192.0.2.7:1000".parse().unwrap(), None));
-    Exchange::new(State::new(parts, client, "route".into(), Arc::new(Nothing), Instant::now()))
+    Exchange::new(State::new(parts, client, "route".into(), Arc::new(()), Instant::now()))
 }
 
 /// Takes a request through the header phases and to its end; the status, and the calls.

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use super::ProxyWasmFilter;
 use crate::chain::{
-    Client, Directory, Exchange, FaultKind, Filter, Opening, Outbound, OutboundError, OutboundRequest,
-    OutboundResponse, Outcome, Phase, Retrying, State,
+    Client, Exchange, FaultKind, Filter, Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse, Outcome,
+    Phase, State,
 };
 use crate::config::{Allow, InstanceMode, OnError, Output, PluginLimits, Vm};
 use crate::http::Body;
@@ -42,27 +42,6 @@ impl Outbound for Nowhere {
 
     fn open_upstream(&self, _: usize, _: &str, _: Request<Body>) -> Opening {
         Box::pin(async { Err(OutboundError::Timeout) })
-    }
-}
-
-/// Has no upstreams.
-struct Empty;
-
-impl Directory for Empty {
-    fn has_upstream(&self, _: &str) -> bool {
-        false
-    }
-
-    fn has_subset(&self, _: Option<&str>, _: &str, _: &[(String, String)]) -> bool {
-        false
-    }
-
-    fn route_upstream(&self, _: &str) -> Option<Arc<str>> {
-        None
-    }
-
-    fn retry(&self, _: Option<&str>, _: &str) -> Option<Retrying> {
-        None
     }
 }
 
@@ -101,7 +80,7 @@ fn exchange() -> Exchange {
     let request = Request::post("/path").header("host", "a").header("x-a", "1").body(()).unwrap();
     let (parts, ()) = request.into_parts();
     let client = Arc::new(Client::new(0, "127.0.0.1:1".parse().unwrap(), None));
-    Exchange::new(State::new(parts, client, "r".into(), Arc::new(Empty), Instant::now()))
+    Exchange::new(State::new(parts, client, "r".into(), Arc::new(()), Instant::now()))
 }
 
 /// Runs a phase as far as it gets at once; what is paused is given up.
