@@ -175,21 +175,13 @@ impl Filter for Plugin {
         let called = instance.call(phase, &self.code, exchange).await;
         self.pace.ended(instance.overran());
         self.env.metrics.call(worker, phase as usize, exchange.lap());
-        let fault = match called {
-            Ok(()) => {
-                self.release(instance, exchange);
-                exchange.failure.take().map(|message| Fault { kind: FaultKind::Failed, message })
+        let called = called.and_then(|()| {
+            self.release(instance, exchange);
+            match exchange.failure.take() {
+                None => Ok(exchange.reply.is_some()),
+                Some(message) => Err(Fault { kind: FaultKind::Failed, message }),
             }
-            Err(fault) => Some(fault),
-        };
-        match fault {
-            Some(fault) => {
-                self.env.metrics.fault(worker, fault.kind.name());
-                exchange.reply = None;
-                Outcome::Fault(fault)
-            }
-            None if exchange.reply.is_some() => Outcome::Respond,
-            None => Outcome::Continue,
-        }
+        });
+        self.env.outcome(called, exchange)
     }
 }

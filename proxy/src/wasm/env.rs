@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chain::Outbound;
+use crate::chain::{Exchange, Fault, Outbound, Outcome};
 use crate::config::{Allow, InstanceMode, OnError, PluginLimits, Vm};
 use crate::store::{Queues, SharedData, Space};
 use crate::telemetry::{Custom, Output, PluginMetrics};
@@ -58,6 +58,22 @@ pub struct Env {
 }
 
 impl Env {
+    /// What a call came to, where it says whether the plugin answers.
+    pub(super) fn outcome(&self, called: Result<bool, Fault>, exchange: &mut Exchange) -> Outcome {
+        match called {
+            Ok(false) => Outcome::Continue,
+            Ok(true) => Outcome::Respond,
+            Err(fault) => self.failed(fault, exchange),
+        }
+    }
+
+    /// A call failed: it is counted, and what the guest answered before that does not hold.
+    pub(super) fn failed(&self, fault: Fault, exchange: &mut Exchange) -> Outcome {
+        self.metrics.fault(exchange.client.worker, fault.kind.name());
+        exchange.reply = None;
+        Outcome::Fault(fault)
+    }
+
     /// The configuration as the bytes that ABIs without JSON of their own get: a text as it is, nothing where there is none,
     /// and anything else as JSON.
     pub(super) fn config_bytes(&self) -> Cow<'_, [u8]> {

@@ -131,15 +131,7 @@ impl Filter for HttpWasm {
             _ => Ok(false),
         };
         self.env.metrics.call(worker, phase as usize, exchange.lap());
-        match called {
-            Ok(false) => Outcome::Continue,
-            Ok(true) => Outcome::Respond,
-            Err(fault) => {
-                self.env.metrics.fault(worker, fault.kind.name());
-                exchange.reply = None;
-                Outcome::Fault(fault)
-            }
-        }
+        self.env.outcome(called, exchange)
     }
 }
 

@@ -136,16 +136,14 @@ impl Filter for ProxyWasmFilter {
             Entered::Done(outcome) => outcome,
             entered => Box::pin(self.go_on(slot, phase, exchange, entered)).await,
         };
-        let metrics = &self.code.env.metrics;
+        let env = &self.code.env;
         let took = exchange.lap();
-        metrics.call(worker, phase as usize, took);
+        env.metrics.call(worker, phase as usize, took);
         let_others_go(took).await;
-        if let Outcome::Fault(fault) = &outcome {
-            metrics.fault(worker, fault.kind.name());
-            // What the guest said before it failed does not hold.
-            exchange.reply = None;
+        match outcome {
+            Outcome::Fault(fault) => env.failed(fault, exchange),
+            outcome => outcome,
         }
-        outcome
     }
 }
 

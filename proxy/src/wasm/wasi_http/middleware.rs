@@ -144,15 +144,7 @@ impl Filter for Middleware {
             _ => Ok(false),
         };
         self.0.env.metrics.call(worker, phase as usize, exchange.lap());
-        match called {
-            Ok(false) => Outcome::Continue,
-            Ok(true) => Outcome::Respond,
-            Err(fault) => {
-                self.0.env.metrics.fault(worker, fault.kind.name());
-                exchange.reply = None;
-                Outcome::Fault(fault)
-            }
-        }
+        self.0.env.outcome(called, exchange)
     }
 }
 
