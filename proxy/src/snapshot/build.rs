@@ -21,7 +21,7 @@ use crate::net::acme::Acme;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::{Cluster, Supervisor};
-use crate::wasm::{Abi, Artifact, Digest, Engine, Env, LoadError};
+use crate::wasm::{Abi, Artifact, Digest, Engine, Env, Keep, LoadError};
 
 /// What lives as long as the process, and every snapshot uses.
 pub struct Resources {
@@ -243,7 +243,7 @@ impl<'a> Builder<'a> {
         let resources = self.resources;
         // What is in the binary does not change while it runs.
         let changes = matches!(key.config.source, PluginSource::File(_)).then_some(name);
-        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref(), changes)
+        let artifact = Artifact::load(&resources.engine, bytes, self.keep(), changes)
             .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
         self.fits(&at, &artifact, &key.config)?;
         let env = self.env(name, key)?;
@@ -259,6 +259,12 @@ impl<'a> Builder<'a> {
             }
         })?;
         Ok((step, code))
+    }
+
+    /// Where compiled code is kept.
+    pub(super) fn keep(&self) -> Option<Keep<'a>> {
+        let folder = self.resources.cache.as_deref()?;
+        Some(Keep { folder, in_background: self.previous.is_some() })
     }
 
     /// Refuses keys that mean nothing to a plugin of this ABI.
