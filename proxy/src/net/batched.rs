@@ -17,7 +17,6 @@ use parking_lot::{Mutex, MutexGuard};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{tcp, unix};
-use tokio::task::yield_now;
 
 use super::Connection;
 
@@ -61,11 +60,24 @@ pub async fn send_in_turn() {
             })
         })
         .await;
-        // The runtime goes on with this task when it has run all others.
-        yield_now().await;
+        behind_all_others().await;
         TURNS.with_borrow_mut(|turns| std::mem::swap(&mut turns.queue, &mut row));
         row.drain(..).for_each(|outgoing| outgoing.send());
     }
+}
+
+/// Goes on when the runtime has run all tasks that are ready now. (tokio's `yield_now` makes it look for more first, which is a
+/// system call for each row.)
+async fn behind_all_others() {
+    let mut ran = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut ran, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A connection whose writes wait for their turn.

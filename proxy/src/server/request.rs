@@ -267,7 +267,7 @@ impl Flight {
         match sent {
             Ok(sent) => {
                 upstream.metrics.response(self.worker.index, sent.response.status().as_u16(), took);
-                exchange.summary.upstream = Some((upstream.name.clone(), sent.endpoint));
+                exchange.summary.upstream = Some((sent.upstream, sent.endpoint));
                 Ok(Answer::Upstream(sent.response))
             }
             Err(error) => {

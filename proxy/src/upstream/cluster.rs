@@ -14,7 +14,7 @@ use super::common::{Common, Events};
 use super::held::Held;
 use super::members::Members;
 use super::pick::{Hint, Pick};
-use super::slot::{Failure, Terms};
+use super::slot::{Failure, Slot, Terms};
 use super::status::Status;
 use super::supervisor::{Supervisor, Watched};
 use super::tries::{self, Policy};
@@ -46,8 +46,17 @@ pub struct Sent {
     /// ([`crate::http::hop::strip_response`]). Its version is the one it came in, but never below HTTP/1.1. Its body
     /// counts as in flight until it has ended or is dropped.
     pub response: Response<Body>,
+    /// The upstream's name.
+    pub upstream: Arc<str>,
     /// The endpoint's authority, or `echo`.
     pub endpoint: Arc<str>,
+}
+
+impl Sent {
+    /// The response of an endpoint.
+    pub(super) fn from(response: Response<Body>, slot: &Slot) -> Self {
+        Self { response, upstream: Arc::clone(&slot.upstream), endpoint: Arc::clone(&slot.address) }
+    }
 }
 
 /// What is said of a request that is sent.
@@ -185,7 +194,7 @@ impl Cluster {
         let (members, key) = match &self.fleet {
             Fleet::Echo(endpoint) => {
                 let response = Box::pin(echo::answer(&self.name, *request)).await?;
-                return Ok(Sent { response, endpoint: Arc::clone(endpoint) });
+                return Ok(Sent { response, upstream: Arc::clone(&self.name), endpoint: Arc::clone(endpoint) });
             }
             Fleet::Endpoints { members, key, .. } => (members, key.as_ref()),
         };
@@ -217,9 +226,9 @@ impl Cluster {
         };
         match ticket {
             None => sent,
-            Some(ticket) => sent.map(|Sent { response, endpoint }| {
+            Some(ticket) => sent.map(|Sent { response, upstream, endpoint }| {
                 ticket.answered();
-                Sent { response: response.map(|body| Held::over(body, ticket)), endpoint }
+                Sent { response: response.map(|body| Held::over(body, ticket)), upstream, endpoint }
             }),
         }
     }
@@ -280,7 +289,7 @@ async fn send_to_one(
     let mut begun = Some(now);
     while let Some(slot) = pick.next() {
         match slot.send(request, terms, None, begun.take().unwrap_or_else(Instant::now)).await {
-            Ok(response) => return Some(Ok(Sent { response, endpoint: Arc::clone(&slot.address) })),
+            Ok(response) => return Some(Ok(Sent::from(response, &slot))),
             Err(Failure { error, unsent: None }) => return Some(Err(error)),
             Err(Failure { error, .. }) if error.is_final() => return Some(Err(error)),
             Err(Failure { error, unsent: Some(unsent) }) => {

@@ -136,8 +136,9 @@ impl Slot {
     ) -> Self {
         let sending = &config.sending;
         Self {
-            upstream: Arc::clone(upstream),
-            address: Arc::clone(&endpoint.address),
+            // Copies, as each request counts on them, and this slot is one worker's.
+            upstream: (&**upstream).into(),
+            address: (&*endpoint.address).into(),
             authority: endpoint.authority.clone(),
             judges,
             counts: Counts::default(),

@@ -265,7 +265,7 @@ impl Tries<'_> {
 impl Ended {
     fn result(self) -> Result<Sent, Error> {
         match self.sent {
-            Ok(response) => Ok(Sent { response, endpoint: Arc::clone(&self.slot.address) }),
+            Ok(response) => Ok(Sent::from(response, &self.slot)),
             Err(failure) => Err(failure.error),
         }
     }

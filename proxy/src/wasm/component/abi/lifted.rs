@@ -47,6 +47,17 @@ fn of_guest<'a>(cx: &'a Cx<'_>) -> &'a [u8] {
 }
 
 impl Text {
+    /// Its bytes, of which nobody has seen yet whether they are a string.
+    pub(in super::super) fn bytes<'a>(&self, cx: &'a Cx<'_>) -> wasmtime::Result<Cow<'a, [u8]>> {
+        match self {
+            Self::Component(_) => Ok(match self.read(cx)? {
+                Cow::Borrowed(text) => text.as_bytes().into(),
+                Cow::Owned(text) => text.into_bytes().into(),
+            }),
+            Self::Core(span) => Ok(span.of(of_guest(cx))?.into()),
+        }
+    }
+
     /// The string.
     pub(in super::super) fn read<'a>(&self, cx: &'a Cx<'_>) -> wasmtime::Result<Cow<'a, str>> {
         match self {

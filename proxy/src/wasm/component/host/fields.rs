@@ -73,8 +73,8 @@ pub(in super::super) struct Names(Vec<HeaderName>);
 const MAX_NAMES: usize = 16;
 
 impl Names {
-    fn find(&self, name: &str) -> Option<&HeaderName> {
-        self.0.iter().find(|known| known.as_str() == name)
+    fn find(&self, name: &[u8]) -> Option<&HeaderName> {
+        self.0.iter().find(|known| known.as_str().as_bytes() == name)
     }
 
     fn keep(&mut self, name: &HeaderName) {
@@ -86,13 +86,10 @@ impl Names {
 
 /// The name that a guest says.
 fn name(cx: &mut Cx<'_>, name: &Text) -> wasmtime::Result<Result<HeaderName, HeaderError>> {
-    let name = {
-        let name = name.read(cx)?;
-        if let Some(known) = cx.data().names.find(&name) {
-            return Ok(Ok(known.clone()));
-        }
-        HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::InvalidName)
-    };
+    if let Some(known) = cx.data().names.find(&name.bytes(cx)?) {
+        return Ok(Ok(known.clone()));
+    }
+    let name = HeaderName::from_bytes(name.read(cx)?.as_bytes()).map_err(|_| HeaderError::InvalidName);
     if let Ok(name) = &name {
         cx.data_mut().names.keep(name);
     }
