@@ -13,15 +13,17 @@ mod pump;
 mod routing;
 mod runner;
 mod service;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 pub use attributes::Attributes;
 pub use bytes::{Passenger, Passing, Way};
-pub use exchange::{Client, Directory, Exchange, Prepared, Reply, Shared, State, Summary, TlsInfo};
+pub use exchange::{Client, Directory, Exchange, Prepared, Reply, State, Summary, TlsInfo};
 pub use filter::{BodyPolicy, Fault, FaultKind, Filter, Interest, Outcome, Overflow, Phase, Phases};
 pub use outbound::{Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse};
 pub use pump::Pumped;
 pub use routing::{Retrying, Routing};
 pub use runner::{Chain, Hand, HandGuard, MAX_STEPS, Verdict};
 pub use service::{Answering, Service};
+pub use shared::{Shared, SharedGuard};

@@ -54,6 +54,7 @@ pub use common::Events;
 pub use counts::EndpointEvents;
 pub use discovery::Report;
 pub use error::Error;
+pub use message::{Again, is_repeatable};
 pub use pick::Hint;
 pub use proxy_header::Ends;
 pub use status::{EndpointStatus, Health, Status};

@@ -14,6 +14,7 @@ mod lent;
 mod limits;
 mod load;
 mod memory;
+mod names;
 mod pace;
 mod pool;
 mod proxy_wasm;

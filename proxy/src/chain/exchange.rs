@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request, response};
-use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Attributes, Phase, Retrying, Routing};
 use crate::config::TrustedProxies;
@@ -20,9 +20,6 @@ use crate::http::{Body, BodyError};
 
 /// The request in hand. It is one pointer, so that lending it to a plugin's store moves eight bytes.
 pub struct Exchange(Option<Box<State>>);
-
-/// The exchange where the request's body and the response are worked on at the same time.
-pub type Shared = Arc<Mutex<Exchange>>;
 
 impl Exchange {
     /// A new exchange.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::MutexGuard;
 use tracing::warn;
 
-use super::{BodyPolicy, Exchange, Fault, Filter, Interest, Outcome, Phase, Reply, Shared};
+use super::{BodyPolicy, Exchange, Fault, Filter, Interest, Outcome, Phase, Reply, Shared, SharedGuard};
 use crate::config::OnError;
 use crate::http::Body;
 use crate::telemetry::Throttle;
@@ -64,7 +63,7 @@ pub enum HandGuard<'a> {
     /// Nobody else works on it.
     Own(&'a mut Exchange),
     /// Pumps wait while this lives.
-    Shared(MutexGuard<'a, Exchange>),
+    Shared(SharedGuard<'a>),
 }
 
 impl Hand {
@@ -84,7 +83,7 @@ impl Hand {
     /// Makes the exchange shared, if it is not yet.
     pub(super) fn share(&mut self) -> Shared {
         let shared = match std::mem::replace(self, Self::empty()) {
-            Self::Own(exchange) => Arc::new(tokio::sync::Mutex::new(exchange)),
+            Self::Own(exchange) => Shared::new(exchange),
             Self::Shared(shared) => shared,
         };
         *self = Self::Shared(shared.clone());

@@ -84,6 +84,7 @@ impl Copy {
             deadline: begun + self.timeout,
             sending: &sending,
             retry: self.upstream.cluster.retry(&sending),
+            again: None,
             events: Events { worker: self.worker, metrics: Some(metrics) },
         };
         match self.upstream.cluster.dispatch(call, request).await {

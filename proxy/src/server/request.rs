@@ -1,13 +1,14 @@
 //! The life of a request: admit, pin, route, request phases, upstream, response phases, response.
 
 use std::convert::Infallible;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, EXPECT};
-use http::{HeaderMap, Method, Request, Response, StatusCode, response};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request, response};
 use tokio::time::timeout_at;
 
 use super::admit::{admit, early};
@@ -20,7 +21,7 @@ use super::treatment::chosen;
 use super::upgrade::allowed;
 use super::watch::Watch;
 use super::worker::Worker;
-use crate::chain::{Client, Exchange, Phase, Pumped, Reply, Routing, State, Verdict};
+use crate::chain::{Client, Exchange, Hand, HandGuard, Phase, Pumped, Reply, Routing, State, Verdict};
 use crate::http::edge::identify;
 use crate::http::grpc::Call;
 use crate::http::upgrade::{Switched, Wish};
@@ -167,7 +168,7 @@ impl Flight {
             match (chain.request_headers(&mut exchange).await, exchange.broken.take()) {
                 (_, Some(error)) => return Err(Trouble::Body(error)),
                 (Verdict::Reply(reply), None) => return Ok(Some(Answer::Reply(reply))),
-                (Verdict::Continue, None) if chain.takes_bodies() => body = std::mem::take(&mut exchange.message),
+                (Verdict::Continue, None) if chain.takes_bodies() => body = mem::take(&mut exchange.message),
                 (Verdict::Continue, None) => {}
             }
         }
@@ -226,13 +227,16 @@ impl Flight {
         let pin = self.pin.clone();
         let chain = &pin.routes[self.route].chain;
         let mut exchange = self.hand.lock().await;
-        let mut routing = std::mem::take(&mut exchange.routing);
+        let mut routing = mem::take(&mut exchange.routing);
         let upstream = upstream(&pin, self.route, &mut routing, &mut exchange)?;
         exchange.request_open = false;
         let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
         let body_changes = chain.changes_length(Phase::RequestBody);
         let treatment = pin.routes[self.route].treatment.as_deref();
         let keep = chain.looks_back() || treatment.is_some_and(|treatment| treatment.looks_back);
+        // Where the client's fields stay, a request that has to be sent twice is made of them again.
+        let plain = keep && treatment.is_none() && self.wish.is_none() && matches!(exchange, HandGuard::Own(_));
+        let repeats = plain && upstream::is_repeatable(&exchange.request.method, &body);
         let mut request = outgoing(&mut exchange, body, keep, body_changes);
         if let Some(treatment) = treatment {
             if treatment.prepares() {
@@ -249,6 +253,15 @@ impl Flight {
         let sending = &pin.routes[self.route].sending;
         let configured = upstream.cluster.retry(sending);
         let chosen = routing.retry.map(|chosen| Box::new(chosen.map(|retrying| retrying.over(configured))));
+        let made_again;
+        let again: Option<upstream::Again<'_>> = match &self.hand {
+            Hand::Own(exchange) if repeats => {
+                let (parts, client) = (&exchange.request, &*exchange.client);
+                made_again = move || fitted(parts.headers.clone(), parts, client, Body::Empty, body_changes);
+                Some(&made_again)
+            }
+            _ => None,
+        };
         let begun = Instant::now();
         let call = upstream::Call {
             begun,
@@ -258,6 +271,7 @@ impl Flight {
             deadline: self.started() + self.within_call(timeout),
             sending,
             retry: chosen.as_deref().map_or(configured, Option::as_ref),
+            again,
             events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
         };
         let sent = upstream.cluster.dispatch(call, request).await;
@@ -322,7 +336,7 @@ impl Flight {
         if let Some(error) = exchange.broken.take() {
             return Err(Trouble::ResponseBody(error));
         }
-        let body = std::mem::take(&mut exchange.message);
+        let body = mem::take(&mut exchange.message);
         drop(exchange);
         if replaced {
             self.answers();
@@ -416,20 +430,31 @@ fn upstream<'a>(pin: &'a Pin, route: usize, routing: &mut Routing, state: &mut S
 }
 
 /// The request as the upstream gets it. Where nobody looks at the client's fields later, they are moved and not copied.
-fn outgoing(exchange: &mut State, body: Body, keep: bool, body_changes: bool) -> Box<Request<Body>> {
-    let version = exchange.request.version;
-    let mut headers: HeaderMap =
-        if keep { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
+fn outgoing(state: &mut State, body: Body, keep: bool, body_changes: bool) -> Box<Request<Body>> {
+    // It is the copy that stays: what goes on gets more fields, for which the client's have room.
+    let kept = if keep { state.request.headers.clone() } else { HeaderMap::new() };
+    let headers = mem::replace(&mut state.request.headers, kept);
+    fitted(headers, &state.request, &state.client, body, body_changes)
+}
+
+/// A request of a client with these fields, as the upstream gets it.
+fn fitted(
+    mut headers: HeaderMap,
+    parts: &request::Parts,
+    client: &Client,
+    body: Body,
+    body_changes: bool,
+) -> Box<Request<Body>> {
     hop::strip_request(&mut headers);
-    exchange.client.peer.forward(&mut headers, version);
+    client.peer.forward(&mut headers, parts.version);
     // The client's expectation is met here: reading its body makes hyper send 100 (Continue).
     headers.remove(EXPECT);
     if body_changes {
         headers.remove(CONTENT_LENGTH);
     }
     let mut request = Box::new(Request::new(body));
-    *request.method_mut() = exchange.request.method.clone();
-    *request.uri_mut() = exchange.request.uri.clone();
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = headers;
     request
 }

@@ -74,6 +74,7 @@ impl Outbound for Outgoing {
                 deadline: begun + A_DAY,
                 sending: &sending,
                 retry: upstream.cluster.retry(&sending),
+                again: None,
                 events: Events { worker, metrics: Some(&upstream.metrics) },
             };
             let sent = upstream.cluster.dispatch(call, Box::new(request)).await;

@@ -13,13 +13,14 @@ use super::breaker::State as BreakerState;
 use super::common::{Common, Events};
 use super::held::Held;
 use super::members::Members;
+use super::message::{self, Again};
 use super::pick::{Hint, Pick};
 use super::slot::{Failure, Slot, Terms};
 use super::status::Status;
 use super::supervisor::{Supervisor, Watched};
 use super::tries::{self, Policy};
 use super::upload::Watch;
-use super::{Ends, Error, echo, message};
+use super::{Ends, Error, echo};
 use crate::chain::Service;
 use crate::config::{self, Backend, HashKey, Protocol};
 use crate::http::Body;
@@ -76,6 +77,8 @@ pub struct Call<'a> {
     pub sending: &'a config::RouteSending,
     /// What follows on a failed try: [`Cluster::retry`], or what was chosen in its place.
     pub retry: Option<&'a config::Retry>,
+    /// Makes the request again, where that is cheaper than to keep a copy of it.
+    pub again: Option<Again<'a>>,
     /// Where events are counted.
     pub events: Events<'a>,
 }
@@ -202,7 +205,7 @@ impl Cluster {
         let ticket = self.common.enter(call.sending.importance, call.events, begun)?;
         message::settle_length(&mut request);
         let watch = Watch::over(request.body_mut());
-        let terms = Terms { watch, ends: call.ends, deadline: call.deadline, events: call.events };
+        let terms = Terms { watch, ends: call.ends, deadline: call.deadline, again: call.again, events: call.events };
         let (hint, cookie) = match key {
             Some(key) => Key::settle(key, &request, call.hint),
             None => (call.hint, None),
@@ -242,7 +245,7 @@ impl Cluster {
     pub async fn connect(&self, hint: Hint<'_>, ends: Ends, events: Events<'_>) -> Result<Connected, Error> {
         let watch = Watch::over(&mut Body::Empty);
         let deadline = Instant::now() + CONNECT;
-        let terms = Terms { watch, ends: Some(ends), deadline, events };
+        let terms = Terms { watch, ends: Some(ends), deadline, again: None, events };
         let mut last = Error::NoEndpoint { upstream: Arc::clone(&self.name), subset: hint.subset.to_vec() };
         let Fleet::Endpoints { members, .. } = &self.fleet else { return Err(last) };
         let mut pick = Pick::new(members.lane(events.worker), hint);
@@ -264,7 +267,8 @@ impl Cluster {
         let deadline = begun + std::time::Duration::from_secs(60);
         let events = Events { worker, metrics: None };
         let retry = self.retry(&PLAIN);
-        self.dispatch(Call { begun, worker, hint, ends: None, deadline, sending: &PLAIN, retry, events }, request).await
+        let call = Call { begun, worker, hint, ends: None, deadline, sending: &PLAIN, retry, again: None, events };
+        self.dispatch(call, request).await
     }
 
     /// What its breaker does, where it has one, and how often it has opened.

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use self::relay::Relay;
 use super::connections::Turn;
-use super::message;
+use super::message::{self, Spare};
 use super::proxy_header::Ends;
 use super::slot::{Failure, Flight, Life, Slot, Terms};
 use super::upload::{self, Watch};
@@ -215,14 +215,17 @@ pub(super) async fn exchange(
         None => slot.parked.lock().take(flight.begun.into(), slot.limits.idle_timeout, terms.client(slot)),
     };
     if let Some(mut link) = at_hand {
-        let copy = message::is_repeatable(&request).then(|| message::Copy::of(&request));
+        let spare = Spare::of(&request, terms.again);
         match link.send_in_time(request, limit, watch).await {
             Ok(response) => return finish(response, link, flight),
             Err(Unanswered::Late(after)) => return Err(Failure { error: slot.late(after), unsent: None }),
             Err(Unanswered::Failed(mut failed)) => match failed.take_message() {
                 Some(unsent) => request = Box::new(unsent),
-                None => match copy {
-                    Some(copy) if !failed.error().is_parse() => request = copy.request(),
+                None => match spare.take() {
+                    Some(again) if !failed.error().is_parse() => {
+                        request = again;
+                        message::for_http1(&mut request);
+                    }
                     _ => return Err(Failure { error: slot.explain(failed.into_error(), watch), unsent: None }),
                 },
             },

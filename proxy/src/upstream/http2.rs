@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::message;
+use super::message::{self, Spare};
 use super::proxy_header::Ends;
 use super::slot::{Failure, Flight, Life, Slot, Terms};
 use super::upload::{self, Watch};
@@ -103,11 +103,14 @@ pub(super) async fn exchange(
     let slot = Arc::clone(&flight.slot);
     message::for_http2(&mut request, &slot.authority, slot.has_tls());
     if let Some((mut sender, stream)) = slot.links.take(terms.client(&slot)) {
-        let copy = message::is_repeatable(&request).then(|| message::Copy::of(&request));
+        let spare = Spare::of(&request, terms.again);
         match in_time(&slot, terms, sender.try_send_request(*request)).await? {
             Ok(response) => return finish(response, stream, flight),
-            Err(mut failed) => match failed.take_message().map(Box::new).or_else(|| Some(copy?.request())) {
-                Some(again) => request = again,
+            Err(mut failed) => match failed.take_message().map(Box::new).or_else(|| spare.take()) {
+                Some(again) => {
+                    request = again;
+                    message::for_http2(&mut request, &slot.authority, slot.has_tls());
+                }
                 None => {
                     return Err(Failure { error: slot.explain(failed.into_error(), &terms.watch), unsent: None });
                 }

@@ -70,11 +70,47 @@ pub(super) fn settle_length(request: &mut Request<Body>) {
 
 /// Whether a request may be sent a second time when nothing came back the first: an idempotent method (RFC 9110,
 /// section 9.2.2) and no body.
-pub(super) fn is_repeatable(request: &Request<Body>) -> bool {
-    let method = request.method();
+pub fn is_repeatable(method: &Method, body: &Body) -> bool {
     let idempotent = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
         || matches!(*method, Method::PUT | Method::DELETE);
-    idempotent && request.body().is_end_stream()
+    idempotent && body.is_end_stream()
+}
+
+/// Makes a [repeatable](is_repeatable) request once more, as it was when it was dispatched first.
+pub type Again<'a> = &'a (dyn Fn() -> Box<Request<Body>> + Sync);
+
+/// What a request is sent from a second time, where nothing came back the first.
+pub(super) enum Spare<'a> {
+    /// It is sent once.
+    None,
+    /// A copy, made before the request was sent.
+    Copy(Copy),
+    /// Who sent it makes it again.
+    Again(Again<'a>),
+}
+
+impl<'a> Spare<'a> {
+    /// What to keep of a request that is about to be sent.
+    pub(super) fn of(request: &Request<Body>, again: Option<Again<'a>>) -> Self {
+        match again {
+            _ if !is_repeatable(request.method(), request.body()) => Self::None,
+            Some(again) => Self::Again(again),
+            None => Self::Copy(Copy::of(request)),
+        }
+    }
+
+    /// The request for the second time. Its form may be the one that it had before it was sent.
+    pub(super) fn take(self) -> Option<Box<Request<Body>>> {
+        match self {
+            Self::None => None,
+            Self::Copy(copy) => Some(copy.request()),
+            Self::Again(again) => {
+                let mut request = again();
+                settle_length(&mut request);
+                Some(request)
+            }
+        }
+    }
 }
 
 /// What a [repeatable](is_repeatable) request can be made of once more. Hardly any is: so its fields are one piece of memory,

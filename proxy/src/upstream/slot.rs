@@ -18,6 +18,7 @@ use super::connect::{Connector, Trouble};
 use super::connections::{Place, Turn};
 use super::endpoint::Endpoint;
 use super::idle::Idle;
+use super::message::Again;
 use super::outcome::{End, Judges, Outcome};
 use super::proxy_header::Ends;
 use super::trial::Trial;
@@ -90,6 +91,8 @@ pub(super) struct Terms<'a> {
     pub(super) ends: Option<Ends>,
     /// When the request as a whole is given up.
     pub(super) deadline: std::time::Instant,
+    /// Makes the request again, where nobody need keep a copy of it.
+    pub(super) again: Option<Again<'a>>,
     /// Where events are counted.
     pub(super) events: Events<'a>,
 }

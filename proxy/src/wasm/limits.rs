@@ -11,6 +11,14 @@ use super::engine::TICK;
 /// How long a plugin may take to configure itself.
 pub(super) const CONFIGURE_TIME: Duration = Duration::from_secs(1);
 
+/// The ticks that a time takes, the last of which may not be whole. It is asked for with each call, so it does without
+/// numbers of 128 bits.
+fn ticks(time: Duration) -> u64 {
+    const TICK_NANOS: u32 = TICK.subsec_nanos();
+    const SECOND: u64 = (1_000_000_000 / TICK_NANOS) as u64;
+    time.as_secs().saturating_mul(SECOND).saturating_add(time.subsec_nanos().div_ceil(TICK_NANOS).into())
+}
+
 /// A guest's execution time, counted in ticks of the engine's clock. Time in which the guest does not run (another
 /// task has the worker, or a callout is on its way) has no ticks.
 #[derive(Debug, Default)]
@@ -29,7 +37,7 @@ pub(super) struct Budget {
 impl Budget {
     /// A new budget. The first tick comes within a tick's length of the start, so it is not counted.
     pub(super) fn grant(&mut self, time: Duration) {
-        self.granted = time.as_nanos().div_ceil(TICK.as_nanos()) as u64 + 1;
+        self.granted = ticks(time) + 1;
         self.left = self.granted;
         self.away = false;
         self.ticks = 0;

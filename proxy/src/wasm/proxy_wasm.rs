@@ -19,6 +19,7 @@ mod stream;
 mod tests;
 mod vm;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -139,7 +140,9 @@ impl Filter for ProxyWasmFilter {
         let env = &self.code.env;
         let took = exchange.lap();
         env.metrics.call(worker, phase as usize, took);
-        let_others_go(took).await;
+        if is_long(took) {
+            let_others_go().await;
+        }
         match outcome {
             Outcome::Fault(fault) => env.failed(fault, exchange),
             outcome => outcome,
@@ -152,11 +155,9 @@ fn is_long(took: Duration) -> bool {
     took > TICK
 }
 
-/// After a call that was long: no two of them come in a row while others wait.
-async fn let_others_go(took: Duration) {
-    if is_long(took) {
-        Box::pin(tokio::task::yield_now()).await;
-    }
+/// After a call that was long: no two of them come in a row while others wait. Boxed, as it is rare.
+fn let_others_go() -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(tokio::task::yield_now())
 }
 
 /// The phases that a module has callbacks for.

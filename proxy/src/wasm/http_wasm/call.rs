@@ -15,6 +15,9 @@ pub(super) const BUFFER_RESPONSE: u32 = 2;
 /// `enable_features`: trailers.
 pub(super) const TRAILERS: u32 = 4;
 
+/// The most response headers for which room is kept from one request to the next.
+const MOST_KEPT: usize = 64;
+
 /// Request or response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -35,8 +38,9 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     /// Those of them that shall stand in the place of the next handler's.
     pub(super) set: Vec<HeaderName>,
-    pub(super) request: Message,
-    pub(super) response: Message,
+    /// What it does to bodies and trailers, once it does anything: most guests do nothing.
+    request: Option<Box<Message>>,
+    response: Option<Box<Message>>,
     /// Why the call was cut off, where that is no fault of the guest.
     pub(super) stop: Option<Stop>,
 }
@@ -69,8 +73,17 @@ pub(super) struct Message {
 }
 
 impl Call {
-    pub(super) fn new(features: u32) -> Self {
-        Self { features, ..Self::default() }
+    /// Another request begins.
+    pub(super) fn begin(&mut self, features: u32) {
+        (self.features, self.after_next, self.status) = (features, false, None);
+        (self.request, self.response, self.stop) = (None, None, None);
+        // Their memory serves again, unless there was much.
+        if self.headers.capacity() > MOST_KEPT {
+            self.headers = HeaderMap::new();
+        } else if !self.headers.is_empty() {
+            self.headers.clear();
+        }
+        self.set.clear();
     }
 
     pub(super) fn has(&self, feature: u32) -> bool {
@@ -79,16 +92,25 @@ impl Call {
 
     pub(super) fn message(&mut self, side: Side) -> &mut Message {
         match side {
-            Side::Request => &mut self.request,
-            Side::Response => &mut self.response,
+            Side::Request => self.request.get_or_insert_default(),
+            Side::Response => self.response.get_or_insert_default(),
         }
+    }
+
+    /// The trailers of a message, where anything was done to them.
+    pub(super) fn trailers(&self, side: Side) -> Option<&HeaderMap> {
+        let message = match side {
+            Side::Request => &self.request,
+            Side::Response => &self.response,
+        };
+        message.as_deref().map(|message| &message.trailers)
     }
 
     /// The guest's own answer.
     pub(super) fn reply(&mut self) -> Reply {
-        let body = std::mem::take(&mut self.response).written.unwrap_or_default().freeze();
+        let Message { written, trailers, .. } = *self.response.take().unwrap_or_default();
+        let body = written.unwrap_or_default().freeze();
         let mut headers = std::mem::take(&mut self.headers);
-        let trailers = std::mem::take(&mut self.response.trailers);
         announce(&mut headers, &trailers);
         let body = if trailers.is_empty() { Body::full(body) } else { Joined::body(body, Body::Empty, trailers) };
         Reply { status: self.status.unwrap_or(StatusCode::OK), headers, body }
@@ -97,8 +119,9 @@ impl Call {
     /// The request goes on as the guest leaves it.
     pub(super) fn finish_request(&mut self, state: &mut State) {
         let keeps = self.has(BUFFER_REQUEST);
-        let message = std::mem::take(&mut self.request);
-        message.finish(&mut state.message, &mut state.request.headers, keeps);
+        if let Some(message) = self.request.take() {
+            message.finish(&mut state.message, &mut state.request.headers, keeps);
+        }
     }
 
     /// What the guest wrote before the next handler answered, and the next handler's answer become one.
@@ -108,14 +131,10 @@ impl Call {
         if let Some(status) = self.status.take().filter(|_| self.features & BUFFER_RESPONSE == 0) {
             response.status = status;
         }
-        for name in self.set.drain(..) {
-            response.headers.remove(name);
+        if !self.headers.is_empty() || !self.set.is_empty() {
+            merge(&mut response.headers, &mut self.headers, &mut self.set);
         }
-        for (name, value) in &self.headers {
-            response.headers.append(name, value.clone());
-        }
-        self.headers.clear();
-        let before = std::mem::take(&mut self.response);
+        let Some(before) = self.response.take() else { return };
         let bodiless = state.request.method == Method::HEAD
             || matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let prefix = before.written.unwrap_or_default().freeze();
@@ -135,8 +154,7 @@ impl Call {
 
     /// The response goes on as the guest leaves it.
     pub(super) fn finish_response(&mut self, state: &mut State) {
-        let message = std::mem::take(&mut self.response);
-        if let Some(response) = state.response.as_mut() {
+        if let (Some(message), Some(response)) = (self.response.take(), state.response.as_mut()) {
             message.finish(&mut state.message, &mut response.headers, true);
         }
     }
@@ -204,6 +222,31 @@ impl Message {
             true => Body::full(prefix.freeze()),
             false => Joined::body(prefix.freeze(), rest, trailers),
         };
+    }
+}
+
+/// Puts fields into a response: those whose names are `set` in the place of what is there, the others beside it.
+fn merge(into: &mut HeaderMap, fields: &mut HeaderMap, set: &mut Vec<HeaderName>) {
+    let mut fields = fields.drain().peekable();
+    let mut current = None;
+    while let Some((first, value)) = fields.next() {
+        let replaces = match &first {
+            // Of several values of a name, the first comes with it.
+            Some(name) => set.iter().position(|known| known == name).map(|at| set.swap_remove(at)).is_some(),
+            None => false,
+        };
+        current = first.or(current);
+        let last = !matches!(fields.peek(), Some((None, _)));
+        let name = if last { current.take() } else { current.clone() };
+        match name {
+            Some(name) if replaces => drop(into.insert(name, value)),
+            Some(name) => drop(into.append(name, value)),
+            None => {}
+        }
+    }
+    // Those of which nothing is left.
+    for name in set.drain(..) {
+        into.remove(name);
     }
 }
 

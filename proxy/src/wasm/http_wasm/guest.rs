@@ -8,6 +8,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 use super::super::Env;
 use super::super::engine::Clock;
+use super::super::names::Names;
 use super::super::store::Guard;
 use super::super::wasi::empty_world;
 use super::call::Call;
@@ -22,6 +23,8 @@ pub(super) struct Guest {
     pub(super) call: Call,
     /// The features that it enabled while it started.
     pub(super) features: u32,
+    /// Names of header fields that it has used.
+    pub(super) names: Names,
     /// Its memory, once it has one.
     pub(super) linear: Option<Memory>,
     /// The empty world that language runtimes need, for guests that import it.
@@ -31,7 +34,8 @@ pub(super) struct Guest {
 impl Guest {
     pub(super) fn new(env: Arc<Env>, clock: Arc<Clock>) -> Self {
         let guard = Guard::new(env, clock);
-        Self { guard, state: None, call: Call::default(), features: 0, linear: None, wasi: None }
+        let (call, names) = (Call::default(), Names::default());
+        Self { guard, state: None, call, features: 0, names, linear: None, wasi: None }
     }
 
     pub(super) fn wasi(&mut self) -> &mut WasiP1Ctx {

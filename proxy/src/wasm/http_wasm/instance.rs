@@ -5,7 +5,7 @@ use wasmtime::{Store, TypedFunc};
 use super::super::lent::{Borrower, Lent};
 use super::super::pace;
 use super::super::store::{self, Count, fault, store};
-use super::call::{BUFFER_RESPONSE, Call, Stop, TRAILERS};
+use super::call::{BUFFER_RESPONSE, Side, Stop, TRAILERS};
 use super::guest::Guest;
 use super::{HttpWasm, LoadError};
 use crate::chain::{Exchange, Fault, Reply, State};
@@ -74,7 +74,7 @@ impl Instance {
     /// Calls `handle_request`, on a stack of its own where it shall yield; true where the next handler shall be called.
     pub(super) async fn handle_request(&mut self, exchange: &mut Exchange, yields: bool) -> Result<bool, Fault> {
         let guest = self.store.data_mut();
-        guest.call = Call::new(guest.features);
+        guest.call.begin(guest.features);
         let called = {
             let lent = Lent::new(self, exchange);
             let Self { store, handle_request, .. } = &mut *lent.instance;
@@ -124,7 +124,7 @@ impl Instance {
     async fn read_response(&mut self, exchange: &mut Exchange) {
         let guest = self.store.data_mut();
         let limit = guest.env.limits.body;
-        let message = &mut guest.call.response;
+        let message = guest.call.message(Side::Response);
         let mut whole = bytes::BytesMut::new();
         while !message.ended {
             if let Err(error) = message.pull(&mut exchange.message).await {

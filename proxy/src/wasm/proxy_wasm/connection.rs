@@ -73,8 +73,8 @@ impl ProxyWasmFilter {
                 ended: [false; 2],
                 in_hand: None,
             };
-            let context = Context { bytes: Some(Box::new(bytes)), ..Context::new() };
-            let Some(context) = vm.store.data_mut().contexts.insert(context) else { return Ok(Err(crowded())) };
+            let Some((context, stream)) = vm.store.data_mut().contexts.open() else { return Ok(Err(crowded())) };
+            stream.bytes = Some(Box::new(bytes));
             *at = context;
             vm.create(context)?;
             let action = vm.call(context, |exports| exports.new_connection.as_ref(), context)?;

@@ -25,8 +25,8 @@ struct Place {
 }
 
 impl Contexts {
-    /// Puts a stream somewhere and gives its number; nothing where there is no place left.
-    pub(super) fn insert(&mut self, stream: Context) -> Option<u32> {
+    /// A new stream and its number; nothing where there is no place left.
+    pub(super) fn open(&mut self) -> Option<(u32, &mut Context)> {
         let at = match self.free.pop() {
             Some(at) => at,
             None if self.places.len() < MOST => {
@@ -36,8 +36,8 @@ impl Contexts {
             None => return None,
         };
         let place = self.places.get_mut(at as usize)?;
-        place.stream = Some(stream);
-        Some(FIRST + at + (place.turn << PLACE_BITS))
+        let stream = place.stream.insert(Context::new());
+        Some((FIRST + at + (place.turn << PLACE_BITS), stream))
     }
 
     /// The stream of this number.
@@ -52,14 +52,14 @@ impl Contexts {
         self.places.get_mut(at).filter(|place| place.turn == turn)?.stream.as_mut()
     }
 
-    /// Takes a stream away.
-    pub(super) fn remove(&mut self, number: u32) -> Option<Context> {
+    /// A stream is over.
+    pub(super) fn remove(&mut self, number: u32) {
         let (at, turn) = split(number);
-        let place = self.places.get_mut(at).filter(|place| place.turn == turn)?;
-        let stream = place.stream.take()?;
+        let place = self.places.get_mut(at).filter(|place| place.turn == turn && place.stream.is_some());
+        let Some(place) = place else { return };
+        place.stream = None;
         place.turn = (turn + 1) % TURNS;
         self.free.push(at as u32);
-        Some(stream)
     }
 
     /// Takes all streams away.
@@ -79,15 +79,16 @@ fn split(number: u32) -> (usize, u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Context, Contexts, TURNS};
+    use super::{Contexts, TURNS};
 
     #[test]
     fn a_number_finds_its_stream_and_no_later_one_in_its_place() {
         let mut contexts = Contexts::default();
-        let numbers: Vec<u32> = (0..3).map(|_| contexts.insert(Context::new()).unwrap()).collect();
+        let numbers: Vec<u32> = (0..3).map(|_| contexts.open().unwrap().0).collect();
         assert_eq!(numbers, [2, 3, 4]);
-        assert!(contexts.remove(3).is_some() && contexts.remove(3).is_none());
-        let next = contexts.insert(Context::new()).unwrap();
+        contexts.remove(3);
+        contexts.remove(3);
+        let next = contexts.open().unwrap().0;
         assert!(next > 4 && contexts.get(next).is_some() && contexts.get(3).is_none());
         for number in [0, 1, 5, u32::MAX] {
             assert!(contexts.get(number).is_none() && contexts.get_mut(number).is_none(), "{number}");
@@ -102,10 +103,10 @@ mod tests {
     fn no_number_is_negative() {
         let mut contexts = Contexts::default();
         for _ in 0..=TURNS {
-            let number = contexts.insert(Context::new()).unwrap();
+            let number = contexts.open().unwrap().0;
             assert!(i32::try_from(number).is_ok(), "{number}");
             contexts.remove(number);
         }
-        assert_eq!(contexts.insert(Context::new()), Some(3 + (1 << 20) - 1));
+        assert_eq!(contexts.open().unwrap().0, 3 + (1 << 20) - 1);
     }
 }

@@ -7,10 +7,11 @@ use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, StatusCode};
 use tokio::task::AbortHandle;
 use wasmtime::{Memory, TypedFunc};
 
+use super::super::names::Names;
 use super::super::store::Guard;
 use super::abi::Side;
 use super::callout::{Outgoing, Sender};
@@ -58,7 +59,7 @@ pub(super) struct Host {
     /// Metrics by number, from 1.
     pub(super) metrics: Vec<(Metric, String)>,
     /// Names of header fields that were used, parsed.
-    pub(super) names: Vec<HeaderName>,
+    pub(super) names: Names,
     /// Where maps are written before they go to the guest.
     pub(super) scratch: Vec<u8>,
     /// Who runs the VM.
@@ -186,7 +187,7 @@ impl Host {
             last_token: 0,
             tick: None,
             metrics: Vec::new(),
-            names: Vec::new(),
+            names: Names::default(),
             scratch: Vec::new(),
             slot,
             warned: false,

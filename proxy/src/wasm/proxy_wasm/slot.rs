@@ -15,7 +15,6 @@ use super::super::LoadError;
 use super::Code;
 use super::callout;
 use super::connection;
-use super::data::Context;
 use super::stream::{self, Flow, side};
 use super::vm::Vm;
 use crate::chain::{Exchange, Fault, FaultKind, Outcome, Phase, State};
@@ -138,7 +137,7 @@ impl Slot {
             Some((_, context)) => Ok(context),
             None if phase == Phase::Complete => return Entered::Done(Outcome::Continue),
             None => {
-                let Some(context) = vm.store.data_mut().contexts.insert(Context::new()) else {
+                let Some((context, _)) = vm.store.data_mut().contexts.open() else {
                     return Entered::Done(Outcome::Fault(crowded()));
                 };
                 let stream = Stream { slot: self.clone(), serial: vm.serial, context, over: false };

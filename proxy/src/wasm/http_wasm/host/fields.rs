@@ -30,8 +30,7 @@ impl Kind {
     fn read<'a>(self, state: &'a State, call: &'a Call) -> Option<&'a HeaderMap> {
         match self.side {
             _ if self.trailers && call.features & TRAILERS == 0 => None,
-            Side::Request if self.trailers => Some(&call.request.trailers),
-            Side::Response if self.trailers => Some(&call.response.trailers),
+            side if self.trailers => call.trailers(side),
             Side::Request => Some(&state.request.headers),
             Side::Response if !call.after_next => Some(&call.headers),
             Side::Response => state.response.as_ref().map(|response| &response.headers),
@@ -76,14 +75,18 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         |mut caller: Caller<'_, Guest>, kind: u32, name: u32, length: u32, at: u32, room: u32| {
             let kind = Kind::of(kind)?;
             let (bytes, guest) = split(&mut caller)?;
-            let name = std::str::from_utf8(memory::read(bytes, name, length)?)?;
-            if name.is_empty() {
+            let spelled = memory::read(bytes, name, length)?;
+            if spelled.is_empty() {
                 bail!("the name of a field cannot be empty");
             }
+            let name = guest.names.parse(spelled).ok();
+            if name.is_none() {
+                // A text that is no name is the name of no field.
+                std::str::from_utf8(spelled)?;
+            }
             let (state, call) = guest.in_hand()?;
-            // A text that is no name is the name of no field.
-            let values = kind.read(state, call).map(|fields| fields.get_all(name));
-            list(bytes, at, room, || values.iter().flatten().map(HeaderValue::as_bytes))
+            let fields = name.as_ref().and_then(|name| Some(kind.read(state, call)?.get_all(name)));
+            list(bytes, at, room, || fields.iter().flatten().map(HeaderValue::as_bytes))
         },
     )?;
     linker.func_wrap(MODULE, "set_header_value", |caller: Caller<'_, Guest>, kind, name, length, value, size| {
@@ -110,7 +113,7 @@ fn change(
 ) -> wasmtime::Result<()> {
     let kind = Kind::of(kind)?;
     let (bytes, guest) = split(&mut caller)?;
-    let name = self::name(memory::read(bytes, name.0, name.1)?)?;
+    let name = guest.names.parse(memory::read(bytes, name.0, name.1)?)?;
     let value = match value {
         Some((at, length)) => Some(HeaderValue::from_bytes(memory::read(bytes, at, length)?)?),
         None => None,
@@ -132,10 +135,6 @@ fn change(
         call.set.push(name);
     }
     Ok(())
-}
-
-fn name(bytes: &[u8]) -> wasmtime::Result<HeaderName> {
-    Ok(HeaderName::from_bytes(bytes)?)
 }
 
 /// Fields of framing and of the connection.

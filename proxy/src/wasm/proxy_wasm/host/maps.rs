@@ -14,8 +14,6 @@ use crate::chain::{Phase, State};
 /// The most bytes of a value, and the most fields of a map that a guest makes.
 const MAX_VALUE: usize = 64 << 10;
 const MAX_FIELDS: usize = 1000;
-/// How many names are kept parsed.
-const MAX_NAMES: usize = 16;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     function!(linker, "proxy_get_header_map_size", get_size, (map: u32, size_at: u32));
@@ -111,18 +109,6 @@ impl Host {
         pseudo.chain(fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))).collect()
     }
 
-    /// The name of a field, parsed: a plugin has a handful that it uses again and again.
-    fn name(names: &mut Vec<HeaderName>, name: &[u8]) -> Result<HeaderName, Status> {
-        if let Some(known) = names.iter().find(|known| known.as_str().as_bytes() == name) {
-            return Ok(known.clone());
-        }
-        let name = HeaderName::from_bytes(name).map_err(|_| Status::BadArgument)?;
-        if names.len() < MAX_NAMES && !names.contains(&name) {
-            names.push(name.clone());
-        }
-        Ok(name)
-    }
-
     /// The fields of a map that may be changed now.
     fn fields_mut(&mut self, map: Map) -> Result<&mut HeaderMap, Status> {
         let state = self.state_mut().ok_or(Status::BadArgument)?;
@@ -184,7 +170,7 @@ fn get_value(cx: &mut Cx<'_>, map: u32, name: u32, name_length: u32, pointer_at:
         let value = host.pseudo_value(map, name).ok_or(Status::NotFound)?.to_vec();
         return give(cx, &value, pointer_at, length_at);
     }
-    let name = Host::name(&mut host.names, name).map_err(|_| Status::NotFound)?;
+    let name = host.names.parse(name).map_err(|_| Status::NotFound)?;
     // A value is shared and not copied; where a name has several, they are one list.
     let fields = host.fields(map).ok_or(Status::NotFound)?;
     let mut values = fields.get_all(&name).iter();
@@ -219,7 +205,7 @@ fn change(cx: &mut Cx<'_>, map: u32, name: (u32, u32), value: (u32, u32), add: b
     if name.first() == Some(&b':') || (name == b"host" && map == Map::Headers(Side::Request)) {
         return Ok(set_pseudo(host, map, name, value)?);
     }
-    let name = Host::name(&mut host.names, name)?;
+    let name = host.names.parse(name).map_err(|_| Status::BadArgument)?;
     let value = checked(value)?;
     let fields = host.fields_mut(map)?;
     if of_connection(&name) {
@@ -249,7 +235,7 @@ fn remove_value(cx: &mut Cx<'_>, map: u32, name: u32, name_length: u32) -> Answe
     if name.first() == Some(&b':') {
         return Err(Status::BadArgument.into());
     }
-    let name = Host::name(&mut host.names, name)?;
+    let name = host.names.parse(name).map_err(|_| Status::BadArgument)?;
     let fields = host.fields_mut(map)?;
     if name != HOST {
         fields.remove(name);
