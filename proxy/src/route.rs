@@ -52,6 +52,7 @@ pub struct Ambiguous;
 pub struct Table {
     /// One for each priority, the highest first.
     tiers: Vec<Tier>,
+    names_hosts: bool,
 }
 
 /// The routes of one priority.
@@ -73,7 +74,8 @@ impl Table {
         let mut order: Vec<usize> = (0..routes.len()).filter(|index| serves(&routes[*index])).collect();
         order.sort_by_key(|index| Reverse((routes[*index].priority, routes[*index].matches.conditions())));
         let tiers = order.chunk_by(|a, b| routes[*a].priority == routes[*b].priority);
-        Self { tiers: tiers.map(|order| Tier::build(order, routes)).collect() }
+        let tiers = tiers.map(|order| Tier::build(order, routes)).collect();
+        Self { tiers, names_hosts: order.iter().any(|index| !routes[*index].matches.hosts.is_empty()) }
     }
 
     /// The index of the route that takes a request; nothing when none does.
@@ -95,7 +97,8 @@ impl Table {
     fn find(&self, host: &str, path: &str, parts: &Parts, origin: Origin<'_>) -> Option<usize> {
         let holds = |candidate: &Candidate| candidate.holds(parts, origin);
         let mut buffer = [0; MAX_HOST];
-        let host = comparable(host, &mut buffer).unwrap_or_default();
+        // Where no route names a host, none is compared.
+        let host = if self.names_hosts { comparable(host, &mut buffer).unwrap_or_default() } else { "" };
         self.tiers.iter().find_map(|tier| tier.find(host, path, &holds))
     }
 }

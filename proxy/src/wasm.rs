@@ -22,7 +22,7 @@ mod store;
 mod wasi;
 mod wasi_http;
 
-pub use artifact::{Artifact, ArtifactError, Digest};
+pub use artifact::{Artifact, ArtifactError, Digest, Keep};
 pub use component::Plugin;
 pub use engine::{Engine, EngineError};
 pub use env::Env;

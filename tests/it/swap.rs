@@ -300,6 +300,24 @@ fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The files with compiled code below the folder's cache.
+fn compiled(folder: &Path) -> usize {
+    let engines = std::fs::read_dir(folder.join("cache/gofe")).unwrap();
+    let files = engines.flat_map(|engine| std::fs::read_dir(engine.unwrap().path()).unwrap());
+    files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "cwasm")).count()
+}
+
+#[test]
+fn code_that_came_by_a_swap_is_kept_for_the_next_start() {
+    let upstream = Upstream::text("hello");
+    let gofe = Gofe::start_in(folder(), &yaml(upstream.address));
+    assert_eq!(compiled(gofe.folder()), 1);
+    replace(&gofe.folder().join("v.wasm"), 2);
+    until_version(&mut KeepAlive::connect(gofe.address), 2);
+    // The swap does not wait for it.
+    until(|| compiled(gofe.folder()) == 2);
+}
+
 #[test]
 fn rollback_brings_the_old_plugin_back() {
     let upstream = Upstream::text("hello");

@@ -4,7 +4,7 @@ mod hold;
 pub(crate) mod instructions;
 mod peers;
 mod resilience;
-mod swap;
+pub(crate) mod swap;
 
 use std::path::PathBuf;
 
@@ -68,7 +68,7 @@ fn work(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Builds the benchmark's filter in an ABI, a folder of benches/plugins, as it is released, and returns its path.
-fn filter(workspace: &Workspace, abi: &str) -> Result<PathBuf> {
+pub(crate) fn filter(workspace: &Workspace, abi: &str) -> Result<PathBuf> {
     let package = workspace.modules_in("benches/plugins").into_iter().find(|package| package.short_name() == abi);
     let package = package.with_context(|| format!("there is no benches/plugins/{abi}"))?;
     Builder::new(workspace)?.build_with(package, "dist")

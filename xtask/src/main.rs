@@ -3,6 +3,7 @@
 mod bench;
 mod conformance;
 mod coverage;
+mod dist;
 mod docs;
 mod fuzz;
 mod guests;
@@ -68,6 +69,8 @@ enum Task {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Build gofe as it is shipped, optimised by what it does in a training run.
+    Dist,
     /// Run the suites of others against gofe, or one of them.
     Conformance {
         /// Only this suite.
@@ -119,6 +122,7 @@ fn run(cli: Cli) -> Result<()> {
         Task::Coverage => coverage::write(&workspace),
         Task::CheckDocs => docs::check(&workspace),
         Task::Bench { what } => bench::run(&workspace, &what),
+        Task::Dist => dist::run(&workspace),
         Task::Conformance { suite } => conformance::run(&workspace, suite),
         Task::Fuzz(options) => fuzz::run(&workspace, &options).map(|outcome| outcome.tell()),
         Task::Setup => setup::all(&workspace),

@@ -1,6 +1,7 @@
 //! What the tests need beside stable Rust: targets and components by rustup, curl, a C++ compiler, valgrind, and on
 //! request cargo-deny.
 
+use std::env::consts::EXE_SUFFIX;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -80,6 +81,31 @@ fn rustup(workspace: &Workspace, action: &[&str], missing: &[&str]) -> Result<()
         );
     }
     process::run(Command::new("rustup").current_dir(&workspace.root).args(action).args(missing))
+}
+
+/// Adds what merges the counts of a training run, and is of the compiler's own version.
+pub(crate) fn llvm_tools(workspace: &Workspace) -> Result<()> {
+    if llvm_profdata()?.is_file() {
+        return Ok(());
+    }
+    rustup(workspace, &["component", "add"], &["llvm-tools"])
+}
+
+/// Where the toolchain has llvm-profdata.
+pub(crate) fn llvm_profdata() -> Result<PathBuf> {
+    let libraries = process::output(Command::new("rustc").args(["--print", "target-libdir"]))?;
+    Ok(Path::new(libraries.trim()).with_file_name("bin").join(format!("llvm-profdata{EXE_SUFFIX}")))
+}
+
+/// Makes sure of h2load, a client of HTTP/1.1 and HTTP/2.
+pub(crate) fn h2load() -> Result<()> {
+    if process::succeeds(Command::new("h2load").arg("--version")) {
+        return Ok(());
+    }
+    if !can_install() {
+        bail!("this needs h2load. Install the package that has it, for example `sudo apt-get install nghttp2-client`");
+    }
+    install(&["nghttp2-client"])
 }
 
 fn curl() -> Result<()> {

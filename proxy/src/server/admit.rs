@@ -3,28 +3,45 @@
 use http::header::{COOKIE, HOST};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
+use parking_lot::Mutex;
 
 use super::rescue::Refusal;
 
 const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
+/// The host of the last request of a connection, where it was right: a client asks for the same host again and again.
+#[derive(Default)]
+pub(super) struct LastHost(Mutex<Box<[u8]>>);
+
+impl LastHost {
+    /// Whether a value is a host.
+    fn admits(&self, value: &HeaderValue) -> bool {
+        let mut last = self.0.lock();
+        if **last == *value.as_bytes() {
+            return true;
+        }
+        let admitted = is_host(value);
+        if admitted {
+            *last = value.as_bytes().into();
+        }
+        admitted
+    }
+}
+
 /// Checks a request and brings it into one form: the target in origin-form (RFC 9112, section 3.2.1), and one `Host`.
 ///
 /// What HTTP/2 and HTTP/3 carry and a head in text does not is refused, and so are more than `most` fields: of HTTP/1
-/// all of it was seen to when its text was read.
-pub(super) fn admit(parts: &mut request::Parts, most: usize) -> Result<(), Refusal> {
+/// all of it was seen to when its text was read. A host that is the same as the `last` is not looked at again.
+pub(super) fn admit(parts: &mut request::Parts, most: usize, last: &LastHost) -> Result<(), Refusal> {
     if parts.version >= Version::HTTP_2 {
         binary_fields(&mut parts.headers, most)?;
     }
     if parts.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
-    let host = host(parts)?;
-    let authority: Authority = host.to_str().ok().and_then(|host| host.parse().ok()).ok_or(Refusal::Host)?;
-    if authority.as_str().contains('@') {
-        return Err(Refusal::Host);
+    if let Some(host) = host(parts, last)? {
+        parts.headers.insert(HOST, host);
     }
-    parts.headers.insert(HOST, host);
     if parts.version >= Version::HTTP_2 {
         join_cookies(&mut parts.headers);
     }
@@ -65,25 +82,32 @@ fn binary_fields(headers: &mut HeaderMap, most: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The one host that the request names (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
-fn host(parts: &request::Parts) -> Result<HeaderValue, Refusal> {
+/// The one host that the request names (RFC 9112, section 3.2; RFC 9113, section 8.3.1), where `Host` does not say it.
+fn host(parts: &request::Parts, last: &LastHost) -> Result<Option<HeaderValue>, Refusal> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let field = hosts.next();
     if hosts.next().is_some() {
         return Err(Refusal::Host);
     }
     let target = parts.uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
-    match (target, field, parts.version) {
+    let host = match (target, field, parts.version) {
         (Some(Ok(target)), Some(field), Version::HTTP_2 | Version::HTTP_3) if target != field => Err(Refusal::Host),
         // A target in absolute-form takes the place of Host, which must be there all the same.
         (Some(Ok(_)), None, Version::HTTP_11) => Err(Refusal::Host),
-        (Some(Ok(target)), ..) => Ok(target),
+        (Some(Ok(target)), ..) => Ok(Some(target)),
         (Some(Err(_)), ..) => Err(Refusal::Host),
-        (None, Some(field), _) if !field.is_empty() => Ok(field.clone()),
+        (None, Some(field), _) if !field.is_empty() && last.admits(field) => return Ok(None),
         // HTTP/1.0 knows no Host; an upstream that speaks HTTP/1.1 needs one.
-        (None, None, Version::HTTP_10 | Version::HTTP_09) => Ok(HeaderValue::from_static("localhost")),
+        (None, None, Version::HTTP_10 | Version::HTTP_09) => Ok(Some(HeaderValue::from_static("localhost"))),
         (None, ..) => Err(Refusal::Host),
-    }
+    }?;
+    if host.as_ref().is_some_and(is_host) { Ok(host) } else { Err(Refusal::Host) }
+}
+
+/// Whether it is a host, with a port or without, and nothing else.
+fn is_host(value: &HeaderValue) -> bool {
+    let authority: Option<Authority> = value.to_str().ok().and_then(|host| host.parse().ok());
+    authority.is_some_and(|authority| !authority.as_str().contains('@'))
 }
 
 /// One `Cookie` of many: HTTP/2 may split it, and others cannot put it together (RFC 9113, section 8.2.3).

@@ -75,10 +75,6 @@ impl Flight {
         &self.pin.routes[self.route]
     }
 
-    pub(super) fn chain(&self) -> Arc<Chain<Step>> {
-        self.route().chain.clone()
-    }
-
     /// A tunnel has ended: the bytes that the client got, and what was wrong.
     pub(super) fn tunnelled(&mut self, response_bytes: u64, error: Option<&'static str>) {
         (self.response_bytes, self.error) = (response_bytes, error);
@@ -91,33 +87,33 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let duration = self.started.elapsed();
+        let over = Instant::now();
+        let duration = over.duration_since(self.started);
         if self.error == Some(CLIENT_GONE) {
             self.watch.break_off();
         }
-        self.watch.end();
+        self.watch.end(over);
         self.route().metrics.end(self.worker.index, self.status, duration);
         if let Some(call) = &self.call {
             self.worker.metrics.call(self.worker.index, call.status());
         }
-        let chain = &self.pin.routes[self.route].chain;
-        if !chain.takes(Phase::Complete) {
+        if !self.route().chain.takes(Phase::Complete) {
             return;
         }
         let last = Last { response_bytes: self.response_bytes, error: self.error, duration };
         let hand = std::mem::replace(&mut self.hand, Hand::empty());
-        let pin = self.pin.clone();
-        let chain = chain.clone();
+        let (pin, route) = (self.pin.clone(), self.route);
         // A request that is dropped because its runtime ends has nobody left to run the task.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let count = self.worker.shared.task();
-        let mut ending = Box::pin(async move {
-            last.complete(&chain, hand).await;
-            drop((pin, count));
-        });
+        let mut ending = Box::pin(async move { last.complete(&pin.routes[route].chain, hand).await });
         // Most plugins do not wait here, so most requests need no task for their end.
         if ending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            runtime.spawn(ending);
+            // Counted here, as all workers share the count.
+            let count = self.worker.shared.task();
+            runtime.spawn(async move {
+                ending.await;
+                drop(count);
+            });
         }
     }
 }

@@ -77,6 +77,7 @@ impl Copy {
         let metrics = &self.upstream.metrics;
         let sending = RouteSending::default();
         let call = Call {
+            begun,
             worker: self.worker,
             hint: Hint { subset: &self.subset, client: None, key: None },
             ends: None,

@@ -52,21 +52,21 @@ pub(super) async fn handle(
     let version = parts.version;
     let pin = worker.pinner.pin();
     let wish = Wish::take(&mut parts);
-    let mut admitted = admit(&mut parts, pin.config().limits.header_count);
+    let mut admitted = admit(&mut parts, pin.config().limits.header_count, &watch.host);
     if client.is_early() {
         admitted = admitted.and_then(|()| early(&mut parts, wish.is_some()));
     }
     if let Some(answers) = &pin.answers
         && let Some(text) = answers.text(parts.uri.path()).filter(|_| client.tls.is_none())
     {
-        watch.end();
+        watch.end(started);
         return Ok(plain(Reply { body: Body::full(text), ..Reply::plain(StatusCode::OK) }));
     }
     if admitted.is_ok()
         && let Some((status, headers)) =
             client.edge.as_ref().filter(|_| !client.secure).and_then(|e| e.redirect(&parts.headers, &parts.uri))
     {
-        watch.end();
+        watch.end(started);
         worker.metrics.redirected(worker.index);
         return Ok(plain(Reply { headers, ..Reply::plain(status) }));
     }
@@ -83,7 +83,7 @@ pub(super) async fn handle(
     let (index, wish) = match found {
         Ok(found) => found,
         Err(trouble) => {
-            watch.end();
+            watch.end(started);
             worker.metrics.error(worker.index, trouble.reason());
             let mut response = refusal(&parts, plain(rescue(&trouble, version, "")));
             harden(&client, response.headers_mut());
@@ -153,7 +153,9 @@ impl Flight {
     /// The request phases, and the upstream; nothing where the upstream shall answer within another time, which a plugin
     /// chose. Then the body is in the exchange.
     async fn answer(&mut self, body: Body) -> Result<Option<Answer>, Trouble> {
-        let chain = self.chain();
+        // What belongs to the worker is counted, and not what all workers share.
+        let pin = self.pin.clone();
+        let chain = &pin.routes[self.route].chain;
         let mut body = self.meter(body).await?;
         {
             let mut exchange = self.hand.lock().await;
@@ -221,14 +223,15 @@ impl Flight {
 
     /// Sends the request to its upstream.
     pub(super) async fn send(&mut self, body: Body) -> Result<Answer, Trouble> {
-        let chain = self.chain();
+        let pin = self.pin.clone();
+        let chain = &pin.routes[self.route].chain;
         let mut exchange = self.hand.lock().await;
         let mut routing = std::mem::take(&mut exchange.routing);
-        let upstream = upstream(&self.pin, self.route, &mut routing, &mut exchange)?;
+        let upstream = upstream(&pin, self.route, &mut routing, &mut exchange)?;
         exchange.request_open = false;
         let key = upstream.cluster.key(routing.hash_key.as_deref(), |name| exchange.attributes.get(name));
         let body_changes = chain.changes_length(Phase::RequestBody);
-        let treatment = self.pin.routes[self.route].treatment.as_deref();
+        let treatment = pin.routes[self.route].treatment.as_deref();
         let keep = chain.looks_back() || treatment.is_some_and(|treatment| treatment.looks_back);
         let mut request = outgoing(&mut exchange, body, keep, body_changes);
         if let Some(treatment) = treatment {
@@ -237,16 +240,18 @@ impl Flight {
                 treatment.prepare(&exchange, client, &mut request)?;
             }
             if let Some(copied) = treatment.mirror.as_ref().filter(|_| self.wish.is_none()) {
-                mirror(copied, self.worker.index, self.pin.routes[self.route].timeout, &mut request);
+                mirror(copied, self.worker.index, pin.routes[self.route].timeout, &mut request);
             }
         }
         let (address, timeout) = (exchange.client.address, exchange.timeout);
         drop(exchange);
-        self.ask(&upstream, &mut request)?;
-        let sending = &self.route().sending;
+        self.ask(upstream, &mut request)?;
+        let sending = &pin.routes[self.route].sending;
         let configured = upstream.cluster.retry(sending);
         let chosen = routing.retry.map(|chosen| Box::new(chosen.map(|retrying| retrying.over(configured))));
+        let begun = Instant::now();
         let call = upstream::Call {
+            begun,
             worker: self.worker.index,
             hint: Hint { subset: &routing.subset, client: Some(address.ip()), key },
             ends: Some(Ends { client: address, local: None }),
@@ -255,7 +260,6 @@ impl Flight {
             retry: chosen.as_deref().map_or(configured, Option::as_ref),
             events: Events { worker: self.worker.index, metrics: Some(&upstream.metrics) },
         };
-        let begun = Instant::now();
         let sent = upstream.cluster.dispatch(call, request).await;
         let took = begun.elapsed();
         let mut exchange = self.hand.lock().await;
@@ -308,7 +312,8 @@ impl Flight {
 
     /// The response-header phases.
     async fn respond(&mut self, answer: Answer) -> Result<Body, Trouble> {
-        let chain = self.chain();
+        let pin = self.pin.clone();
+        let chain = &pin.routes[self.route].chain;
         let body = self.begin_response(answer).await;
         let mut exchange = self.hand.lock().await;
         exchange.body_end = http_body::Body::is_end_stream(&body);
@@ -328,7 +333,8 @@ impl Flight {
 
     /// The response-body phases.
     async fn response_body(&mut self, body: Body) -> Result<Body, Trouble> {
-        let chain = self.chain();
+        let pin = self.pin.clone();
+        let chain = &pin.routes[self.route].chain;
         if !self.has_body().await {
             return Ok(body);
         }
@@ -399,14 +405,14 @@ fn harden(client: &Client, headers: &mut HeaderMap) {
 }
 
 /// The upstream that a plugin chose, or the route's.
-fn upstream(pin: &Pin, route: usize, routing: &mut Routing, state: &mut State) -> Result<Upstream, Trouble> {
+fn upstream<'a>(pin: &'a Pin, route: usize, routing: &mut Routing, state: &mut State) -> Result<&'a Upstream, Trouble> {
     let found = match (&routing.upstream, &pin.routes[route].action) {
         (Some(name), _) => pin.upstream(name),
         (None, Action::Upstream(upstream)) => Some(upstream),
         (None, Action::Split(split)) => chosen(split, state, &mut routing.subset),
         (None, Action::Respond(_) | Action::Redirect(_)) => None,
     };
-    found.cloned().ok_or_else(|| Trouble::NoUpstream(routing.upstream.as_deref().unwrap_or_default().to_owned()))
+    found.ok_or_else(|| Trouble::NoUpstream(routing.upstream.as_deref().unwrap_or_default().to_owned()))
 }
 
 /// The request as the upstream gets it. Where nobody looks at the client's fields later, they are moved and not copied.

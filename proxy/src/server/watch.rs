@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::admit::LastHost;
 use super::tunnel::Tunnel;
 
 /// Shared by a connection's socket, its requests, and the loop that drives it; all run on one worker.
@@ -23,6 +24,8 @@ pub(super) struct Watch {
     since: AtomicU64,
     /// When the client stopped to take what is written to it; 0 while it takes.
     blocked: AtomicU64,
+    /// The host that was asked for last.
+    pub(super) host: LastHost,
     /// What the connection becomes when HTTP/1 has ended on it.
     tunnel: Mutex<Option<Box<Tunnel>>>,
 }
@@ -68,9 +71,13 @@ impl Patience {
 }
 
 fn now() -> u64 {
+    stamp(Instant::now())
+}
+
+fn stamp(at: Instant) -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     // Never 0, which stands for "not".
-    START.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
+    at.saturating_duration_since(*START.get_or_init(|| at)).as_nanos() as u64 + 1
 }
 
 impl Watch {
@@ -83,6 +90,7 @@ impl Watch {
             reading: AtomicBool::new(false),
             since: AtomicU64::new(now()),
             blocked: AtomicU64::new(0),
+            host: LastHost::default(),
             tunnel: Mutex::new(None),
         }
     }
@@ -125,10 +133,10 @@ impl Watch {
     }
 
     /// A request is over.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, at: Instant) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.since.store(now(), Ordering::Relaxed);
+            self.since.store(stamp(at), Ordering::Relaxed);
         }
     }
 
@@ -209,7 +217,7 @@ mod tests {
         assert_eq!(waiting(&watch), Some(Waiting::Head));
         watch.begin();
         assert_eq!(waiting(&watch), None);
-        watch.end();
+        watch.end(Instant::now());
         assert_eq!(waiting(&watch), Some(Waiting::Rest));
     }
 
@@ -218,7 +226,7 @@ mod tests {
         let watch = Arc::new(Watch::new());
         watch.begin();
         let upload = watch.upload();
-        watch.end();
+        watch.end(Instant::now());
         assert_eq!(waiting(&watch), Some(Waiting::Idle));
         watch.read();
         assert_eq!(waiting(&watch), Some(Waiting::Idle), "its bytes are no head");
@@ -234,7 +242,7 @@ mod tests {
             if broken_off {
                 watch.break_off();
             }
-            watch.end();
+            watch.end(Instant::now());
         };
         (0..20).for_each(|_| end(false));
         (0..20).for_each(|_| end(true));

@@ -22,7 +22,7 @@ use crate::net::acme::Acme;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::{Cluster, Supervisor};
-use crate::wasm::{Artifact, Digest, Engine, Env, LoadError};
+use crate::wasm::{Artifact, Digest, Engine, Env, Keep, LoadError};
 
 /// What lives as long as the process, and every snapshot uses.
 pub struct Resources {
@@ -244,7 +244,7 @@ impl<'a> Builder<'a> {
         let resources = self.resources;
         // What is in the binary does not change while it runs.
         let changes = matches!(key.config.source, PluginSource::File(_)).then_some(name);
-        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref(), changes)
+        let artifact = Artifact::load(&resources.engine, bytes, self.keep(), changes)
             .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
         let useless = fits::useless(self.source, &at, artifact.abi);
         if !useless.is_empty() {
@@ -265,6 +265,31 @@ impl<'a> Builder<'a> {
         Ok((step, code))
     }
 
+<<<<<<< HEAD
+=======
+    /// Where compiled code is kept.
+    pub(super) fn keep(&self) -> Option<Keep<'a>> {
+        let folder = self.resources.cache.as_deref()?;
+        Some(Keep { folder, in_background: self.previous.is_some() })
+    }
+
+    /// Refuses keys that mean nothing to a plugin of this ABI.
+    fn fits(&self, at: &str, artifact: &Artifact, plugin: &config::Plugin) -> Result<(), Trouble> {
+        let proxy_wasm = matches!(artifact.abi, Abi::ProxyWasm(_));
+        let mistake =
+            |key: &str, message: String| Trouble::Mistake(vec![self.source.error(&format!("{at}/{key}"), message)]);
+        if plugin.vm.is_some() && !proxy_wasm {
+            let abi = artifact.abi.name();
+            return Err(mistake("vm", format!("this is for proxy-wasm plugins, and the plugin's code is of {abi}")));
+        }
+        if proxy_wasm && plugin.instance != config::InstanceMode::PerCall {
+            let message = "a proxy-wasm plugin has one VM for each worker, which serves many requests: leave this out";
+            return Err(mistake("instance", message.to_owned()));
+        }
+        Ok(())
+    }
+
+>>>>>>> main
     pub(super) fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {
         let Resources { metrics, stores, outputs, outbound, workers, .. } = self.resources;
         let plugin = &key.config;

@@ -83,7 +83,7 @@ impl Builder<'_> {
         }
         let mistake = |message: String| Trouble::Mistake(vec![self.source.error(&at, message)]);
         let resources = self.resources;
-        let artifact = Artifact::load(&resources.engine, bytes, resources.cache.as_deref(), Some(&code_name))
+        let artifact = Artifact::load(&resources.engine, bytes, self.keep(), Some(&code_name))
             .map_err(|error| mistake(error.to_string()))?;
         if artifact.abi == Abi::WasiHttp(WasiHttp::Proxy) && component.reuse.concurrency.is_some() {
             let at = format!("{at}/reuse/concurrency");

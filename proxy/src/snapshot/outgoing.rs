@@ -64,12 +64,14 @@ impl Outbound for Outgoing {
             let missing = || OutboundError::Unreachable(format!("there is no upstream `{name}`"));
             let upstream = upstream.ok_or_else(missing)?;
             let sending = RouteSending::default();
+            let begun = Instant::now();
             let call = Call {
+                begun,
                 worker,
                 hint: Hint::default(),
                 ends: None,
                 // Whoever asked has a timeout of its own.
-                deadline: Instant::now() + A_DAY,
+                deadline: begun + A_DAY,
                 sending: &sending,
                 retry: upstream.cluster.retry(&sending),
                 events: Events { worker, metrics: Some(&upstream.metrics) },

@@ -2,10 +2,12 @@
 
 mod bucket;
 mod counter;
+mod recent;
 mod values;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// and blocks none.
 pub struct Space {
     clock: Clock,
+    /// Tells it from other spaces of the process.
+    number: u64,
     // Each is made at its first use: most plugins use one of them, and an empty cache is not small.
     values: OnceLock<Values>,
     buckets: OnceLock<Cache<Box<str>, Arc<Bucket>>>,
@@ -39,7 +43,14 @@ pub struct Space {
 impl Space {
     /// An empty space.
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, values: OnceLock::new(), buckets: OnceLock::new(), counters: OnceLock::new() }
+        static SPACES: AtomicU64 = AtomicU64::new(0);
+        Self {
+            clock,
+            number: SPACES.fetch_add(1, Relaxed),
+            values: OnceLock::new(),
+            buckets: OnceLock::new(),
+            counters: OnceLock::new(),
+        }
     }
 
     /// The value of a key that has not expired.
@@ -74,12 +85,15 @@ impl Space {
     /// for by another rate or burst than before keeps what was taken from it, and owes at most one full bucket.
     pub fn take(&self, key: &str, tokens: u64, rate: u64, period: Duration, burst: u64) -> Decision {
         let rule = Rule::new(rate, period, burst);
-        let buckets = self.buckets.get_or_init(|| bounded(Refill));
         let key = bounded_key(key);
-        let bucket = buckets.get(&*key).unwrap_or_else(|| {
-            buckets.entry(Box::from(&*key)).or_insert_with(|| Arc::new(Bucket::new(&rule))).into_value()
-        });
-        bucket.take(self.clock.now(), tokens, &rule)
+        let find = || {
+            let buckets = self.buckets.get_or_init(|| bounded(Refill));
+            buckets.get(&*key).unwrap_or_else(|| {
+                buckets.entry(Box::from(&*key)).or_insert_with(|| Arc::new(Bucket::new(&rule))).into_value()
+            })
+        };
+        let now = self.clock.now();
+        recent::ask(self.number, &key, now, find, |bucket| bucket.take(now, tokens, &rule))
     }
 
     /// Adds to the counter of this key and gives its new value, which stops at the ends of its range. A counter

@@ -53,6 +53,8 @@ pub struct Sent {
 /// What is said of a request that is sent.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
+    /// When it began.
+    pub begun: Instant,
     /// The worker on whose runtime this is.
     pub worker: usize,
     /// Which endpoint it wants.
@@ -187,7 +189,7 @@ impl Cluster {
             }
             Fleet::Endpoints { members, key, .. } => (members, key.as_ref()),
         };
-        let begun = Instant::now();
+        let begun = call.begun;
         let ticket = self.common.enter(call.sending.importance, call.events, begun)?;
         message::settle_length(&mut request);
         let watch = Watch::over(request.body_mut());
@@ -249,10 +251,11 @@ impl Cluster {
     pub(super) async fn send(&self, worker: usize, request: Box<Request<Body>>, hint: Hint<'_>) -> Result<Sent, Error> {
         static PLAIN: config::RouteSending =
             config::RouteSending { retry: None, hedge: None, importance: config::Importance::Normal };
-        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        let begun = Instant::now();
+        let deadline = begun + std::time::Duration::from_secs(60);
         let events = Events { worker, metrics: None };
         let retry = self.retry(&PLAIN);
-        self.dispatch(Call { worker, hint, ends: None, deadline, sending: &PLAIN, retry, events }, request).await
+        self.dispatch(Call { begun, worker, hint, ends: None, deadline, sending: &PLAIN, retry, events }, request).await
     }
 
     /// What its breaker does, where it has one, and how often it has opened.

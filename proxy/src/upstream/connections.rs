@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::http1::Link;
 use super::slot::{Slot, Terms};
@@ -89,7 +89,8 @@ impl Connections {
                 tokio::select! {
                     place = Arc::clone(&self.free).acquire_owned() => return place.ok().map(Turn::Place),
                     () = slot.parked_one.notified(), if links => {
-                        let link = slot.parked.lock().take(slot.limits.idle_timeout, terms.client(slot));
+                        let client = terms.client(slot);
+                        let link = slot.parked.lock().take(Instant::now(), slot.limits.idle_timeout, client);
                         if let Some(link) = link {
                             return Some(Turn::Link(link));
                         }

@@ -1,5 +1,6 @@
 //! HTTP/1.1 towards an endpoint: one request at a time on a connection, which is kept for the next.
 
+mod relay;
 mod upgrade;
 
 use std::future::{Future, poll_fn};
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
 
+use self::relay::Relay;
 use super::connections::Turn;
 use super::message;
 use super::proxy_header::Ends;
@@ -47,6 +49,7 @@ type Connection = http1::Connection<TokioIo<Wire>, Body>;
 pub(super) struct Link {
     sender: SendRequest<Body>,
     driver: Driver,
+    relay: Relay,
     life: Life,
 }
 
@@ -67,10 +70,16 @@ enum Driver {
 }
 
 impl Link {
-    /// Drives the connection as far as it goes.
+    /// Drives the connection as far as it goes; the task is woken when it can go on.
     fn drive(&mut self, cx: &mut Context<'_>) {
+        self.relay.listen(cx.waker());
+        self.advance();
+    }
+
+    /// Drives the connection for whoever listens.
+    fn advance(&mut self) {
         if let Driver::Holder(connection) = &mut self.driver
-            && let Poll::Ready(ended) = Pin::new(connection).poll(cx)
+            && let Poll::Ready(ended) = Pin::new(connection).poll(&mut self.relay.context())
         {
             log_end(ended);
             self.driver = Driver::Ended;
@@ -122,9 +131,8 @@ impl Link {
         if !request.body().is_end_stream() {
             self.detach();
         }
-        // Whoever held the link last need not hear of this request. And a connection that was closed meanwhile is
-        // found out here: then the request comes back.
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        // A connection that was closed meanwhile is found out when it is driven: then the request comes back.
+        self.relay.hush();
         let mut response = pin!(self.sender.try_send_request(*request));
         poll_fn(|cx| {
             self.drive(cx);
@@ -147,9 +155,8 @@ pub(super) struct Parked(Vec<(Link, Instant)>);
 
 impl Parked {
     /// A connection that is open as far as anybody knows.
-    pub(super) fn take(&mut self, idle_timeout: Duration, client: Option<Ends>) -> Option<Link> {
+    pub(super) fn take(&mut self, now: Instant, idle_timeout: Duration, client: Option<Ends>) -> Option<Link> {
         while let Some((link, since)) = self.next(client) {
-            let now = Instant::now();
             if link.is_ready() && now.duration_since(since) < idle_timeout && link.life.goes_on(|| now) {
                 return Some(link);
             }
@@ -179,9 +186,8 @@ impl Parked {
 
     /// Closes what was unused for too long, and what the endpoint closed; when to look again.
     pub(super) fn sweep(&mut self, now: Instant, idle_timeout: Duration) -> Option<Instant> {
-        let mut cx = Context::from_waker(Waker::noop());
         self.0.retain_mut(|(link, since)| {
-            link.drive(&mut cx);
+            link.advance();
             link.is_ready() && now.duration_since(*since) < idle_timeout && link.life.goes_on(|| now)
         });
         self.0.first().map(|(_, since)| (*since + idle_timeout).min(now + LOOK))
@@ -206,17 +212,17 @@ pub(super) async fn exchange(
     }
     let at_hand = match fresh {
         Some(_) => None,
-        None => slot.parked.lock().take(slot.limits.idle_timeout, terms.client(slot)),
+        None => slot.parked.lock().take(flight.begun.into(), slot.limits.idle_timeout, terms.client(slot)),
     };
     if let Some(mut link) = at_hand {
-        let copy = message::is_repeatable(&request).then(|| message::copy(&request));
+        let copy = message::is_repeatable(&request).then(|| message::Copy::of(&request));
         match link.send_in_time(request, limit, watch).await {
             Ok(response) => return finish(response, link, flight),
             Err(Unanswered::Late(after)) => return Err(Failure { error: slot.late(after), unsent: None }),
             Err(Unanswered::Failed(mut failed)) => match failed.take_message() {
                 Some(unsent) => request = Box::new(unsent),
                 None => match copy {
-                    Some(copy) if !failed.error().is_parse() => request = copy,
+                    Some(copy) if !failed.error().is_parse() => request = copy.request(),
                     _ => return Err(Failure { error: slot.explain(failed.into_error(), watch), unsent: None }),
                 },
             },
@@ -263,7 +269,7 @@ pub(super) async fn adopt(slot: &Slot, wire: Wire, terms: &Terms<'_>) -> Result<
     builder.max_buf_size(BUFFER).max_header_size(BUFFER);
     let (sender, connection) =
         builder.handshake(TokioIo::new(wire)).await.map_err(|error| slot.explain(error, &Watch::default()))?;
-    Ok(Link { sender, driver: Driver::Holder(Box::new(connection)), life: slot.life(terms) })
+    Ok(Link { sender, driver: Driver::Holder(Box::new(connection)), relay: Relay::new(), life: slot.life(terms) })
 }
 
 /// Makes gofe's response of hyper's, and gives the connection back when the body has ended.
@@ -292,8 +298,9 @@ impl Lease {
     /// waits for that, at most as long as an unused connection is kept.
     fn give_back(self) {
         let Self { mut link, flight } = self;
+        link.relay.hush();
         if !link.is_ready() {
-            link.drive(&mut Context::from_waker(Waker::noop()));
+            link.advance();
         }
         if link.is_ready() {
             park(link, &flight);
@@ -346,14 +353,14 @@ struct Download {
 impl Download {
     /// The next frame: one that is there already, or what driving the connection brings.
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let incoming = Pin::new(&mut self.incoming);
+        let mut incoming = Pin::new(&mut self.incoming);
         let Some(Lease { link, .. }) = &mut self.lease else { return incoming.poll_frame(cx) };
-        let polled = incoming.poll_frame(&mut link.inner_context(cx));
+        let polled = link.relay.take(|| incoming.as_mut().poll_frame(&mut link.inner_context(cx)));
         if polled.is_ready() || !matches!(link.driver, Driver::Holder(_)) {
             return polled;
         }
         link.drive(cx);
-        Pin::new(&mut self.incoming).poll_frame(&mut link.inner_context(cx))
+        link.relay.take(|| incoming.as_mut().poll_frame(&mut link.inner_context(cx)))
     }
 }
 

@@ -103,10 +103,10 @@ pub(super) async fn exchange(
     let slot = Arc::clone(&flight.slot);
     message::for_http2(&mut request, &slot.authority, slot.has_tls());
     if let Some((mut sender, stream)) = slot.links.take(terms.client(&slot)) {
-        let copy = message::is_repeatable(&request).then(|| message::copy(&request));
+        let copy = message::is_repeatable(&request).then(|| message::Copy::of(&request));
         match in_time(&slot, terms, sender.try_send_request(*request)).await? {
             Ok(response) => return finish(response, stream, flight),
-            Err(mut failed) => match failed.take_message().map(Box::new).or(copy) {
+            Err(mut failed) => match failed.take_message().map(Box::new).or_else(|| Some(copy?.request())) {
                 Some(again) => request = again,
                 None => {
                     return Err(Failure { error: slot.explain(failed.into_error(), &terms.watch), unsent: None });

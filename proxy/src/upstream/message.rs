@@ -2,7 +2,7 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body as _;
 
 use crate::http::Body;
@@ -77,7 +77,56 @@ pub(super) fn is_repeatable(request: &Request<Body>) -> bool {
     idempotent && request.body().is_end_stream()
 }
 
-/// A second copy of a [repeatable](is_repeatable) request. Values are shared, not copied.
+/// What a [repeatable](is_repeatable) request can be made of once more. Hardly any is: so its fields are one piece of memory,
+/// and not a map whose names and values are each counted twice.
+pub(super) struct Copy {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    /// Of each field whether it is sensitive in one bit, the length of its name in 31, of its value in 32, name, value.
+    fields: Vec<u8>,
+}
+
+impl Copy {
+    pub(super) fn of(request: &Request<Body>) -> Self {
+        let headers = request.headers();
+        let length = headers.iter().map(|(name, value)| 8 + name.as_str().len() + value.len()).sum();
+        let mut fields = Vec::with_capacity(length);
+        for (name, value) in headers {
+            let sensitive = u64::from(value.is_sensitive());
+            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+            // Neither is ever that long: the limits on heads are far below.
+            let (Ok(names), Ok(values)) = (u32::try_from(name.len()), u32::try_from(value.len())) else { continue };
+            fields.extend_from_slice(&(sensitive << 63 | u64::from(names) << 32 | u64::from(values)).to_le_bytes());
+            fields.extend_from_slice(name);
+            fields.extend_from_slice(value);
+        }
+        Self { method: request.method().clone(), uri: request.uri().clone(), version: request.version(), fields }
+    }
+
+    /// The request.
+    pub(super) fn request(self) -> Box<Request<Body>> {
+        let mut request = Box::new(Request::new(Body::Empty));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.version_mut() = self.version;
+        let mut rest = &*self.fields;
+        while let Some((lengths, after)) = rest.split_first_chunk() {
+            let lengths = u64::from_le_bytes(*lengths);
+            let (names, values) = ((lengths >> 32 & 0x7fff_ffff) as usize, (lengths & 0xffff_ffff) as usize);
+            let Some((name, after)) = after.split_at_checked(names) else { break };
+            let Some((value, after)) = after.split_at_checked(values) else { break };
+            if let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+                value.set_sensitive(lengths >> 63 == 1);
+                request.headers_mut().append(name, value);
+            }
+            rest = after;
+        }
+        request
+    }
+}
+
+/// Another request with this head, to be sent: values are shared, not copied.
 pub(super) fn copy(request: &Request<Body>) -> Box<Request<Body>> {
     let mut copy = Box::new(Request::new(Body::Empty));
     *copy.method_mut() = request.method().clone();
@@ -85,4 +134,22 @@ pub(super) fn copy(request: &Request<Body>) -> Box<Request<Body>> {
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     copy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_the_same_request() {
+        let request = Request::put("/a?b").version(Version::HTTP_11).header("host", "a.test").header("x-two", "1");
+        let mut secret = HeaderValue::from_static("s");
+        secret.set_sensitive(true);
+        let request = request.header("empty", "").header("x-two", "2").header("secret", secret);
+        let request = request.body(Body::Empty).unwrap();
+        let copy = Copy::of(&request).request();
+        assert_eq!((copy.method(), copy.uri(), copy.version()), (request.method(), request.uri(), request.version()));
+        assert_eq!(copy.headers(), request.headers());
+        assert!(copy.headers()["secret"].is_sensitive() && !copy.headers()["host"].is_sensitive());
+    }
 }

@@ -24,7 +24,7 @@ impl Slot {
     /// Connects, and tells those who judge endpoints where that failed.
     pub(super) async fn open(self: &Arc<Self>, terms: &Terms<'_>) -> Result<Box<dyn Duplex>, Error> {
         let begun = Instant::now();
-        let flight = Flight::begin(self);
+        let flight = Flight::begin(self, begun);
         match self.connect(terms, Offer::Nothing).await {
             Ok((stream, _)) => Ok(Box::new(Counted { stream, _flight: flight })),
             Err(error) => {

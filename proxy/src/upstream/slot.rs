@@ -185,7 +185,7 @@ impl Slot {
             Ok(trial) => trial,
             Err(error) => return Err(Failure { error, unsent: Some(request) }),
         };
-        let flight = Flight::begin(self);
+        let flight = Flight::begin(self, now);
         let sent = match self.protocol {
             _ if self.common.service.is_some() => Box::pin(service::exchange(flight, request, terms)).await,
             Protocol::Http1 => http1::exchange(flight, request, terms, None).await,
@@ -356,13 +356,14 @@ async fn sweep(claim: Sweeping, mut next: Instant) {
 /// A request in flight to an endpoint, from the choice of the endpoint to the end of the response's body.
 pub(super) struct Flight {
     pub(super) slot: Arc<Slot>,
+    pub(super) begun: std::time::Instant,
 }
 
 impl Flight {
-    pub(super) fn begin(slot: &Arc<Slot>) -> Self {
+    pub(super) fn begin(slot: &Arc<Slot>, begun: std::time::Instant) -> Self {
         slot.counts.in_flight.fetch_add(1, Relaxed);
         slot.counts.total.fetch_add(1, Relaxed);
-        Self { slot: Arc::clone(slot) }
+        Self { slot: Arc::clone(slot), begun }
     }
 
     /// Counts a response that broke off.

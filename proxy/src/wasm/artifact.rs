@@ -4,6 +4,7 @@ mod cache;
 
 use std::fmt;
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
@@ -53,7 +54,18 @@ pub struct Artifact {
     code: Code,
 }
 
+/// Where compiled code is kept between starts.
+#[derive(Clone, Copy)]
+pub struct Keep<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// Whether it is written by a thread of its own. A swap must not wait for a disk; a start can, and a process that only
+    /// checks would end before.
+    pub in_background: bool,
+}
+
 /// Compiled code of a component or of a core module.
+#[derive(Clone)]
 pub(super) enum Code {
     Component(Component),
     Module(Module),
@@ -77,15 +89,15 @@ pub enum ArtifactError {
 }
 
 impl Artifact {
-    /// Compiles a plugin, or takes it from the cache in the folder `cache`. Where the plugin may change while gofe runs it
-    /// has a name, under which its functions are kept for the next version.
+    /// Compiles a plugin, or takes it from the cache. Where the plugin may change while gofe runs it has a name, under which
+    /// its functions are kept for the next version.
     ///
     /// # Errors
     /// When the bytes are not a plugin or do not compile. Trouble with the cache is logged and costs time only.
     pub fn load(
         engine: &Engine,
         bytes: &[u8],
-        cache: Option<&Path>,
+        keep: Option<Keep<'_>>,
         name: Option<&str>,
     ) -> Result<Self, ArtifactError> {
         let digest = Digest::of(bytes);
@@ -96,7 +108,7 @@ impl Artifact {
             _ => None,
         };
         let engine = concurrent.as_ref().unwrap_or(engine);
-        let cache = cache.map(|folder| Cache::new(engine, folder));
+        let cache = keep.map(|keep| Cache::new(engine, keep.folder));
         if let Some(code) = cache.as_ref().and_then(|cache| cache.read(engine, &digest)) {
             return Ok(Self { digest, abi, code });
         }
@@ -106,13 +118,19 @@ impl Artifact {
             Some(name) => {
                 let stored = || cache.as_ref()?.read_functions(name);
                 let (code, functions) = engine.functions().reuse(name, stored, compile)?;
-                (code, Some((name, functions)))
+                (code, Some((name.to_owned(), functions)))
             }
             None => (compile()?, None),
         };
         debug!(plugin = name, took = ?began.elapsed(), "compiled");
-        if let Some(cache) = cache {
-            cache.write(&digest, &code, functions.as_ref().map(|(name, functions)| (*name, &functions[..])));
+        if let (Some(cache), Some(keep)) = (cache, keep) {
+            let kept = code.clone();
+            let write = move || cache.write(&digest, &kept, functions.as_ref());
+            match keep.in_background {
+                // Where there is no thread to be had it is not kept, as where the disk is full.
+                true => drop(thread::Builder::new().name("gofe-cache".into()).spawn(write)),
+                false => write(),
+            }
         }
         Ok(Self { digest, abi, code })
     }

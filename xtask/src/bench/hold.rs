@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::peers;
 use super::resilience::load::{Load, Seen};
 use super::swap::parties::{Client, Gofe, free_address};
+use crate::dist;
 use crate::workspace::Workspace;
 use attack::{Attack, Done};
 use frames::Frames;
@@ -36,7 +37,7 @@ const SPARE: u64 = 1000;
 /// What to hold, and for how long to attack.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// This gofe in the place of one that is built with the profile dist.
+    /// This gofe in the place of the one that `cargo xtask dist` leaves.
     #[arg(long, value_name = "PATH")]
     gofe: Option<PathBuf>,
     /// Idle connections.
@@ -82,7 +83,7 @@ struct Latency {
 
 /// Measures and prints.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let gofe = peers::install::gofe(workspace, options.gofe.as_deref())?;
+    let gofe = dist::named(workspace, options.gofe.as_deref())?;
     peers::prepare()?;
     let (wanted, allowed) = (u64::from(options.idle) + SPARE, getrlimit(Resource::Nofile).current);
     ensure!(

@@ -62,7 +62,7 @@ pub(crate) struct Options {
     /// Requests a second in the scenario latency.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(32..=1_000_000))]
     rate: u32,
-    /// This gofe in the place of one that is built with the profile dist.
+    /// This gofe in the place of the one that `cargo xtask dist` leaves.
     #[arg(long, value_name = "PATH")]
     gofe: Option<PathBuf>,
     /// Write docs/benchmark.json, .md and .svg. Scenarios that were not measured now stay in them as they are.

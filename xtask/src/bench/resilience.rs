@@ -10,9 +10,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::dist;
 use crate::workspace::Workspace;
 use cost::Cost;
 use endpoint::Fault;
@@ -25,7 +26,7 @@ const BEFORE: Duration = Duration::from_secs(1);
 /// What to measure of failing endpoints.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The binary that is measured; by default the one that `cargo build --release -p gofe` leaves.
+    /// The binary that is measured; by default the one that `cargo xtask dist` leaves.
     #[arg(long)]
     gofe: Option<PathBuf>,
     /// Requests a second.
@@ -95,8 +96,7 @@ struct Run {
 
 /// Measures, prints, and writes docs/resilience.md.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let gofe = options.gofe.clone().unwrap_or_else(|| workspace.target.join("release/gofe"));
-    let gofe = gofe.canonicalize().with_context(|| format!("{} is not there", gofe.display()))?;
+    let gofe = dist::named(workspace, options.gofe.as_deref())?;
     if !options.cost {
         failing(workspace, options, gofe.clone())?;
     }

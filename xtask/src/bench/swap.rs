@@ -1,7 +1,7 @@
 //! `cargo xtask bench swap`: what a swap of a plugin under load costs, and how long a start takes.
 
 mod load;
-pub(super) mod parties;
+pub(crate) mod parties;
 mod report;
 mod versions;
 
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::guests;
 use crate::workspace::Workspace;
+use crate::{dist, guests};
 use load::{Answered, Load};
 use parties::{Client, Gofe, Upstream};
 pub(crate) use versions::Change;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What to measure of the swap.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The binary that is measured; by default the one that `cargo build --release -p gofe` leaves.
+    /// The binary that is measured; by default the one that `cargo xtask dist` leaves.
     #[arg(long)]
     gofe: Option<PathBuf>,
     /// Swaps in each run, one a second.
@@ -122,10 +122,7 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(workspace: &Workspace, options: &'a Options) -> Result<Self> {
-        let gofe = options.gofe.clone().unwrap_or_else(|| workspace.target.join("release/gofe"));
-        if !gofe.exists() {
-            bail!("{} is not there: run `cargo build --release -p gofe`, or name a binary by --gofe", gofe.display());
-        }
+        let gofe = dist::named(workspace, options.gofe.as_deref())?;
         let guest = guests::folder(workspace).join("version.wasm");
         if !guest.exists() {
             guests::build(workspace)?;
@@ -134,7 +131,7 @@ impl<'a> Bench<'a> {
         fs::create_dir_all(&folder)?;
         let upstream = Upstream::start(&folder)?;
         let module = fs::read(&guest).with_context(|| guest.display().to_string())?;
-        Ok(Self { options, gofe: fs::canonicalize(gofe)?, folder, module, upstream })
+        Ok(Self { options, gofe, folder, module, upstream })
     }
 
     /// Puts a version of the plugin in its place, as a deployment does: by renaming.

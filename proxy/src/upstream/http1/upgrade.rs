@@ -23,7 +23,7 @@ pub(super) async fn exchange(
     terms: &Terms<'_>,
 ) -> Result<Response<Body>, Failure> {
     let slot = &flight.slot;
-    let Link { mut sender, driver, life } = match open(slot, terms).await {
+    let Link { mut sender, driver, relay, life } = match open(slot, terms).await {
         Ok(link) => link,
         Err(error) => return Err(Failure { error, unsent: Some(request) }),
     };
@@ -46,7 +46,7 @@ pub(super) async fn exchange(
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let driver = if driven.ended { Driver::Ended } else { Driver::Holder(connection) };
-        return finish(response, Link { sender, driver, life }, flight);
+        return finish(response, Link { sender, driver, relay, life }, flight);
     }
     poll_fn(|cx| if driven.drive(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
     let (parts, _) = response.into_parts();

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -93,7 +94,7 @@ impl Cache {
     }
 
     /// Keeps compiled code, and the functions that it was made of under the plugin's name.
-    pub(super) fn write(&self, digest: &Digest, code: &Code, functions: Option<(&str, &[u8])>) {
+    pub(super) fn write(&self, digest: &Digest, code: &Code, functions: Option<&(String, Bytes)>) {
         let path = self.code(digest);
         let written = code.serialize().and_then(|code| Ok(self.put(&path, &code)?));
         let written = written.and_then(|()| match functions {
@@ -107,7 +108,10 @@ impl Cache {
 
     fn put(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let partial = path.with_extension(format!("{}.part", std::process::id()));
+        // Two versions may be written at a time, by this process or by others.
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let partial = path.with_extension(format!("{}-{number}.part", std::process::id()));
         let mut file = fs::File::create(&partial)?;
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.write_all(content)?;

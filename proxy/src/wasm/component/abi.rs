@@ -28,7 +28,6 @@ pub(super) use stored::{Stored, Writer, stored_enum, stored_record};
 pub(super) type Cx<'a> = StoreContextMut<'a, Guest>;
 
 /// What is needed of a core module to pass values: its memory, and its allocator (`cabi_realloc` of the Canonical ABI).
-#[derive(Clone)]
 pub(super) struct Core {
     pub(super) memory: Memory,
     pub(super) realloc: Realloc,

@@ -58,6 +58,28 @@ impl Exports<CoreExport> {
     }
 }
 
+/// What a core module exports for the Canonical ABI's use, and no interface has.
+pub(super) struct Runtime {
+    pub(super) memory: ModuleExport,
+    pub(super) realloc: ModuleExport,
+    /// What a C library does before anything else may run.
+    pub(super) initialize: Option<ModuleExport>,
+}
+
+impl Runtime {
+    pub(super) fn of(module: &Module) -> Result<Self, LoadError> {
+        let export = |name| {
+            let found = module.get_export_index(name);
+            found.ok_or_else(|| LoadError::World(format!("it does not export `{name}`")))
+        };
+        Ok(Self {
+            memory: export("memory")?,
+            realloc: export("cabi_realloc")?,
+            initialize: module.get_export_index("_initialize"),
+        })
+    }
+}
+
 /// How the full name of an interface of the contract begins, in any version that semver calls compatible.
 fn prefix(interface: &str) -> String {
     format!("gofe:plugin/{interface}@0.1.")

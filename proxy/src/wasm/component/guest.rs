@@ -22,7 +22,8 @@ pub(super) struct Guest {
     /// While the guest configures itself it may not call out.
     pub(super) configuring: bool,
     /// What passes values, where the guest is a core module.
-    pub(super) core: Option<Core>,
+    /// Shared, so that a host function can call the allocator: to clone that counts on memory that all workers share.
+    pub(super) core: Option<Arc<Core>>,
     /// Names of header fields, parsed.
     pub(super) names: super::host::Names,
 }

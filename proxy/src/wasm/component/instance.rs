@@ -1,5 +1,7 @@
 //! One instance of a guest, and a call of it.
 
+use std::sync::Arc;
+
 use wasmtime::{Store, WasmParams, WasmResults, component};
 
 use super::super::lent::{Borrower, Lent};
@@ -67,12 +69,12 @@ async fn enter_core(code: &CoreCode, store: &mut Store<Guest>, yields: bool) -> 
         Some(pre) if !yields => pre.instantiate(&mut *store)?,
         _ => code.yielding.instantiate_async(&mut *store).await?,
     };
-    let memory = instance.get_memory(&mut *store, "memory");
+    let memory = instance.get_module_export(&mut *store, &code.runtime.memory).and_then(wasmtime::Extern::into_memory);
     let memory = memory.ok_or_else(|| wasmtime::format_err!("its export `memory` is no memory"))?;
-    let realloc = instance.get_typed_func(&mut *store, "cabi_realloc")?;
-    store.data_mut().core = Some(Core { memory, realloc });
-    // What a C library does before anything else may run.
-    if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+    let realloc = function(instance, store, &code.runtime.realloc)?;
+    store.data_mut().core = Some(Arc::new(Core { memory, realloc }));
+    if let Some(initialize) = &code.runtime.initialize {
+        let initialize = function::<(), ()>(instance, store, initialize)?;
         call(&initialize, store, (), yields).await?;
     }
     Ok(Entry::Core { instance, headers: [const { None }; Phase::ALL.len()], bodies: [None, None] })
@@ -137,10 +139,10 @@ impl Instance {
             (Entry::Core { instance, .. }, Linked::Core(CoreCode { exports, .. })) => {
                 let configure = function::<(u32, u32), u32>(*instance, store, &exports.configure.function)?;
                 let core = store.data().core.clone();
-                let Core { memory, realloc } =
-                    core.ok_or_else(|| wasmtime::format_err!("the instance is not ready"))?;
+                let core = core.ok_or_else(|| wasmtime::format_err!("the instance is not ready"))?;
+                let Core { memory, realloc } = &*core;
                 let length = u32::try_from(env.config.len())?;
-                let text = call(&realloc, store, (0, 0, 1, length), self.yields).await?;
+                let text = call(realloc, store, (0, 0, 1, length), self.yields).await?;
                 memory.write(&mut *store, text as usize, env.config.as_bytes())?;
                 let result = call(&configure, store, (text, length), self.yields).await?;
                 let configured = configure::read(memory.data(&*store), result)?;

@@ -6,7 +6,7 @@ use wasmtime::component::{self, Component, ComponentExportIndex};
 use wasmtime::{InstancePre, Linker, Module};
 
 use super::abi::Interface;
-use super::exports::{CoreExport, Exports};
+use super::exports::{CoreExport, Exports, Runtime};
 use super::guest::Guest;
 use super::host::INTERFACES;
 use super::{LoadError, PACKAGE_VERSION};
@@ -36,6 +36,7 @@ pub(super) struct CoreCode {
     /// For calls on stacks of their own.
     pub(super) yielding: InstancePre<Guest>,
     pub(super) exports: Exports<CoreExport>,
+    pub(super) runtime: Runtime,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
@@ -100,14 +101,14 @@ impl Linked {
 
     /// Links a core module.
     pub(super) fn core(engine: &Engine, module: &Module) -> Result<Self, LoadError> {
-        let exports = Exports::of_module(module)?;
+        let (exports, runtime) = (Exports::of_module(module)?, Runtime::of(module)?);
         let waits = module.imports().any(|import| import.module().contains("/outbound@") && import.name() == "send");
         let link = |waits| {
             let mut linker = Linker::new(engine.wasmtime());
             link_core(&mut linker, module, waits).and_then(|()| linker.instantiate_pre(module)).map_err(world)
         };
         let direct = if waits { None } else { Some(link(false)?) };
-        Ok(Self::Core(CoreCode { direct, yielding: link(true)?, exports }))
+        Ok(Self::Core(CoreCode { direct, yielding: link(true)?, exports, runtime }))
     }
 }
 

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use super::config::Parts;
 use super::subject::Product;
-use crate::process;
 use crate::workspace::Workspace;
+use crate::{dist, process};
 
 /// Programs and the Debian packages that have them.
 const PROGRAMS: [(&str, &str); 8] = [
@@ -47,7 +47,7 @@ pub(super) fn ensure(
         haproxy: find("haproxy").unwrap_or_default(),
         wheels,
         gofe: if gofe.is_some() || products.contains(&Product::Gofe) {
-            self::gofe(workspace, gofe)?
+            dist::named(workspace, gofe)?
         } else {
             PathBuf::new()
         },
@@ -126,13 +126,4 @@ fn certificate(folder: &Path) -> Result<(PathBuf, PathBuf)> {
 fn handshake(workspace: &Workspace) -> Result<PathBuf> {
     process::run(workspace.cargo().args(["build", "--locked", "--release", "--package", "bench-handshake"]))?;
     Ok(workspace.target.join("release").join(format!("bench-handshake{}", env::consts::EXE_SUFFIX)))
-}
-
-/// The binary to measure: the one that was named, or the one that ships.
-pub(in crate::bench) fn gofe(workspace: &Workspace, named: Option<&Path>) -> Result<PathBuf> {
-    if let Some(path) = named {
-        return path.canonicalize().with_context(|| format!("there is no {}", path.display()));
-    }
-    process::run(workspace.cargo().args(["build", "--locked", "--profile", "dist", "--package", "gofe"]))?;
-    Ok(workspace.target.join("dist").join(format!("gofe{}", env::consts::EXE_SUFFIX)))
 }

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{PATIENCE, text};
+use crate::process;
 
 /// Between two looks: it bounds how exact the times are.
 pub(super) const PAUSE: Duration = Duration::from_micros(200);
@@ -49,9 +50,9 @@ impl Drop for Upstream {
 }
 
 /// A gofe that is measured.
-pub(in crate::bench) struct Gofe {
+pub(crate) struct Gofe {
     child: Child,
-    pub(in crate::bench) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Gofe {
@@ -62,7 +63,7 @@ impl Gofe {
     }
 
     /// Starts it with this configuration, in which it listens on this address, and waits for its first answer.
-    pub(in crate::bench) fn start_with(
+    pub(crate) fn start_with(
         binary: &Path,
         folder: &Path,
         address: SocketAddr,
@@ -86,8 +87,16 @@ impl Gofe {
         Ok(gofe)
     }
 
+    /// Ends it as an operator does, and waits for that.
+    pub(crate) fn end(mut self) -> Result<()> {
+        process::output(Command::new("kill").arg(self.pid().to_string()))?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "gofe ended with {status}");
+        Ok(())
+    }
+
     /// The process's number. taskset becomes gofe, so it is gofe's.
-    pub(in crate::bench) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
@@ -118,7 +127,7 @@ upstreams: {{ up: {{ endpoints: ['{upstream}'] }}, canary: {{ builtin: echo }} }
 }
 
 /// A port of loopback that nobody listens on.
-pub(in crate::bench) fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
@@ -135,12 +144,12 @@ fn first_answer(address: SocketAddr) -> Result<String> {
 }
 
 /// One connection.
-pub(in crate::bench) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
 }
 
 impl Client {
-    pub(in crate::bench) fn connect(address: SocketAddr) -> Result<Self> {
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -148,7 +157,7 @@ impl Client {
     }
 
     /// The head of the answer to a GET.
-    pub(in crate::bench) fn get(&mut self) -> Result<String> {
+    pub(crate) fn get(&mut self) -> Result<String> {
         self.stream.write_all(b"GET / HTTP/1.1\r\nhost: bench\r\nx-api-key: secret\r\n\r\n")?;
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];

@@ -22,7 +22,7 @@ pub(in super::super) trait Stored {
 /// Writes into a guest's memory.
 pub(in super::super) struct Writer<'a> {
     cx: Cx<'a>,
-    core: Core,
+    core: Arc<Core>,
     memory: Memory,
 }
 
@@ -108,11 +108,11 @@ pub(super) async fn store_waiting<T: Stored>(
     wasmtime::ensure!(at.is_multiple_of(T::ALIGN), "the address of a result is not aligned");
     let mut counting = Writer::new(caller.as_context_mut(), Memory::Count(Vec::new()))?;
     result.store(&mut counting, at)?;
-    let realloc = counting.core.realloc.clone();
+    let core = counting.core;
     let Memory::Count(blocks) = counting.memory else { return Ok(()) };
     let mut given = Vec::with_capacity(blocks.len());
     for Block { align, size } in blocks {
-        given.push(realloc.call_async(&mut caller, (0, 0, align, size)).await?);
+        given.push(core.realloc.call_async(&mut caller, (0, 0, align, size)).await?);
     }
     let cx: StoreContextMut<'_, Guest> = caller.as_context_mut();
     result.store(&mut Writer::new(cx, Memory::Given(given.into_iter()))?, at)

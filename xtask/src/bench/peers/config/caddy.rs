@@ -10,7 +10,8 @@ pub(super) fn command(place: &Place<'_>) -> Result<Command> {
     let Place { port, upstream, protocol, parts, .. } = place;
     let site = match protocol.tls {
         true => format!("https://localhost:{port}, https://127.0.0.1:{port}"),
-        false => format!("http://127.0.0.1:{port}"),
+        // For every name: what is asked for is not the same in each scenario.
+        false => format!("http://:{port}"),
     };
     let tls = when(protocol.tls, || {
         let (certificate, key) = (parts.certificate.display(), parts.key.display());
