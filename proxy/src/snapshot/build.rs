@@ -265,31 +265,12 @@ impl<'a> Builder<'a> {
         Ok((step, code))
     }
 
-<<<<<<< HEAD
-=======
     /// Where compiled code is kept.
     pub(super) fn keep(&self) -> Option<Keep<'a>> {
         let folder = self.resources.cache.as_deref()?;
         Some(Keep { folder, in_background: self.previous.is_some() })
     }
 
-    /// Refuses keys that mean nothing to a plugin of this ABI.
-    fn fits(&self, at: &str, artifact: &Artifact, plugin: &config::Plugin) -> Result<(), Trouble> {
-        let proxy_wasm = matches!(artifact.abi, Abi::ProxyWasm(_));
-        let mistake =
-            |key: &str, message: String| Trouble::Mistake(vec![self.source.error(&format!("{at}/{key}"), message)]);
-        if plugin.vm.is_some() && !proxy_wasm {
-            let abi = artifact.abi.name();
-            return Err(mistake("vm", format!("this is for proxy-wasm plugins, and the plugin's code is of {abi}")));
-        }
-        if proxy_wasm && plugin.instance != config::InstanceMode::PerCall {
-            let message = "a proxy-wasm plugin has one VM for each worker, which serves many requests: leave this out";
-            return Err(mistake("instance", message.to_owned()));
-        }
-        Ok(())
-    }
-
->>>>>>> main
     pub(super) fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {
         let Resources { metrics, stores, outputs, outbound, workers, .. } = self.resources;
         let plugin = &key.config;
