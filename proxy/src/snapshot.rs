@@ -4,6 +4,7 @@
 mod action;
 mod build;
 mod components;
+mod fits;
 mod listeners;
 mod live;
 mod outgoing;
@@ -27,7 +28,7 @@ use crate::telemetry::{RouteMetrics, UpstreamMetrics};
 use crate::upstream::{Cluster, Supervisor};
 pub use action::{Action, Fallback, Mirror, Split, Treatment};
 pub use build::{Builder, Code, Resources, read_secret};
-pub use components::code_name;
+pub use components::{ComponentEntry, code_name};
 pub use live::{Live, Pin, Pinner};
 pub use outgoing::Outgoing;
 pub use passage::Passage;
@@ -58,7 +59,7 @@ pub struct Snapshot {
     /// Plugins by name.
     pub plugins: BTreeMap<String, PluginEntry>,
     /// The components that upstreams are, by the upstreams' names.
-    components: BTreeMap<String, components::ComponentEntry>,
+    pub components: BTreeMap<String, ComponentEntry>,
     /// Listeners by the address in the file.
     pub listeners: BTreeMap<Address, Listener>,
     /// What authorities are answered in cleartext, where certificates are got by it.

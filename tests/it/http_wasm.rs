@@ -1,6 +1,8 @@
 //! Plugins of the http-wasm ABI, as their requests see them. The kit that others keep runs in `cargo xtask conformance
 //! http-wasm`; what it does not look at is here.
 
+mod languages;
+
 use http_body_util::BodyExt;
 use hyper::Response;
 use proptest::prelude::*;

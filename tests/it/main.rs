@@ -22,6 +22,7 @@ mod harness;
 mod hostile;
 mod http3;
 mod http_wasm;
+mod keys;
 mod plugins;
 mod proxy_wasm;
 mod resilience;

@@ -1,6 +1,7 @@
 //! Components of `wasi:http`, 0.2 and 0.3: as upstreams, and as steps of chains.
 
 mod bodies;
+mod languages;
 mod life;
 mod middleware;
 
@@ -48,6 +49,16 @@ fn components_answer_requests() {
         assert!(shown.contains("\"component\""), "{shown}");
         let metrics = gofe.ask("/metrics").body;
         assert!(metrics.contains("plugin=\"upstream/c\""), "{metrics}");
+        let plugins = gofe.ask("/plugins").json();
+        let code = &plugins[0];
+        assert_eq!(
+            (&code["name"], &code["state"], &code["version"]),
+            (&"upstream/c".into(), &"active".into(), &1.into())
+        );
+        assert!(code["abi"].as_str().unwrap().starts_with("wasi:http/"), "{code}");
+        assert!(code["source"].as_str().unwrap().ends_with("c.wasm"), "{code}");
+        assert!(code["digest"].as_str().unwrap().len() == 64 && code["instances"].is_number(), "{code}");
+        assert!(code["calls"]["request"].as_u64() >= Some(4) && code["seconds"].as_f64() > Some(0.0), "{code}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask guests`: the plugins that only tests load, from `tests/guests` to `target/guests`.
 
-mod assembly_script;
+mod npm;
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for plugin in workspace.modules_in("examples/plugins") {
         fs::copy(builder.build(plugin)?, folder.join(format!("example-{}.wasm", plugin.short_name())))?;
     }
-    let more = usize::from(assembly_script::build(workspace, &folder.join("assemblyscript.wasm"))?);
+    let more = npm::build(workspace, &folder)?;
     eprintln!("{} guests in {}", guests.len() + more, folder.display());
     Ok(())
 }

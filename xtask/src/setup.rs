@@ -150,7 +150,7 @@ pub(crate) fn python() -> Result<Option<PathBuf>> {
     Ok(Some(python))
 }
 
-/// Makes sure of npm and Node.js, which build the guest in AssemblyScript. False where they are not there and cannot be had.
+/// Makes sure of npm and Node.js, which build guests in AssemblyScript and JavaScript. False where they are not there and cannot be had.
 pub(crate) fn npm() -> Result<bool> {
     let is_there = || ["npm", "node"].into_iter().all(|name| process::succeeds(Command::new(name).arg("--version")));
     if is_there() || !can_install() {

@@ -20,7 +20,8 @@ pub trait Control: Send + Sync + 'static {
     /// The configuration that serves.
     fn config(&self) -> ConfigView;
 
-    /// The plugins of the configuration that serves, also those that could not be loaded.
+    /// The plugins of the configuration that serves, also those that could not be loaded, and behind them the components that
+    /// upstreams are.
     fn plugins(&self) -> Vec<PluginView>;
 
     /// The upstreams of the configuration that serves.
@@ -58,10 +59,10 @@ pub struct ConfigView {
     pub yaml: String,
 }
 
-/// A plugin and what it has cost.
+/// A plugin, or the component of an upstream, and what it has cost.
 #[derive(Debug, Clone, Serialize)]
 pub struct PluginView {
-    /// The name in the configuration.
+    /// The name in the configuration; of an upstream's component, `upstream/` and the upstream's.
     pub name: String,
     /// The generation that brought this version.
     pub version: u64,
@@ -71,7 +72,7 @@ pub struct PluginView {
     pub digest: Option<String>,
     /// What the loader found it to be; absent where it was nothing that gofe runs.
     pub abi: Option<&'static str>,
-    /// The phases that it is called in.
+    /// The phases that it is called in; none of a component, which answers requests.
     pub phases: Vec<&'static str>,
     /// Whether it works.
     #[serde(flatten)]

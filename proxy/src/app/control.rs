@@ -12,7 +12,7 @@ use crate::admin::{
 use crate::chain::Filter;
 use crate::config::{PluginSource, Protocol};
 use crate::reload::{Reloader, Trigger};
-use crate::snapshot::{PluginEntry, PluginState};
+use crate::snapshot::{ComponentEntry, PluginEntry, PluginState, code_name};
 use crate::telemetry::{EndpointCounts, Exposition};
 use crate::upstream::{BreakerState, Health, Status};
 
@@ -93,7 +93,9 @@ impl admin::Control for Control {
             let source = &snapshot.config().plugins.get(name)?.source;
             Some(self.plugin(name, entry, source))
         };
-        snapshot.plugins.iter().filter_map(view).collect()
+        let component = |(name, entry): (&String, &ComponentEntry)| self.component(&code_name(name), entry);
+        let plugins = snapshot.plugins.iter().filter_map(view);
+        plugins.chain(snapshot.components.iter().map(component)).collect()
     }
 
     fn upstreams(&self) -> Vec<UpstreamView> {
@@ -183,10 +185,7 @@ impl Control {
         PluginView {
             name: name.to_owned(),
             version: entry.since,
-            source: match source {
-                PluginSource::Standard(name) => format!("std:{name}"),
-                PluginSource::File(path) => format!("file:{}", path.display()),
-            },
+            source: written(source),
             digest: code.map(|code| code.digest.to_string()),
             abi: code.map(|code| code.abi.name()),
             phases: entry.step.interest().phases.names(),
@@ -198,6 +197,28 @@ impl Control {
             },
             totals: self.reloader.resources().metrics.plugin(name).totals(),
         }
+    }
+
+    /// The component of an upstream. One that cannot serve stops the configuration, so those that are there work.
+    fn component(&self, name: &str, entry: &ComponentEntry) -> PluginView {
+        PluginView {
+            name: name.to_owned(),
+            version: entry.since,
+            source: written(entry.source()),
+            digest: Some(entry.code.digest.to_string()),
+            abi: Some(entry.code.abi.name()),
+            phases: Vec::new(),
+            state: admin::PluginState::Active,
+            totals: self.reloader.resources().metrics.plugin(name).totals(),
+        }
+    }
+}
+
+/// Where code is, as the configuration says it.
+fn written(source: &PluginSource) -> String {
+    match source {
+        PluginSource::Standard(name) => format!("std:{name}"),
+        PluginSource::File(path) => format!("file:{}", path.display()),
     }
 }
 

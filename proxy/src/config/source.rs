@@ -79,7 +79,7 @@ impl Source {
     }
 
     /// The values as they are written, aliases and merges applied.
-    pub(super) fn value(&self) -> &Value {
+    pub fn value(&self) -> &Value {
         &self.value
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::components::{ComponentEntry, code_name};
+use super::fits;
 use super::listeners;
 use super::plugin::{self, FailedPlugin, Key};
 use super::upstreams;
@@ -21,7 +22,7 @@ use crate::net::acme::Acme;
 use crate::store::Stores;
 use crate::telemetry::{self, Metrics, Outputs};
 use crate::upstream::{Cluster, Supervisor};
-use crate::wasm::{Abi, Artifact, Digest, Engine, Env, Keep, LoadError};
+use crate::wasm::{Artifact, Digest, Engine, Env, Keep, LoadError};
 
 /// What lives as long as the process, and every snapshot uses.
 pub struct Resources {
@@ -96,7 +97,7 @@ impl<'a> Builder<'a> {
         let tls = upstreams::tls(&loaded.source, config, &mut builder.errors, &mut builder.warnings);
         let plugins = builder.plugins(config, &secrets, generation).await;
         builder.errors.extend(listeners::misfits(&loaded.source, config, &plugins));
-        let components = builder.components(config).await;
+        let components = builder.components(config, generation).await;
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
         }
@@ -245,7 +246,10 @@ impl<'a> Builder<'a> {
         let changes = matches!(key.config.source, PluginSource::File(_)).then_some(name);
         let artifact = Artifact::load(&resources.engine, bytes, self.keep(), changes)
             .map_err(|error| Trouble::Mistake(vec![self.source.error(&format!("{at}/source"), error.to_string())]))?;
-        self.fits(&at, &artifact, &key.config)?;
+        let useless = fits::useless(self.source, &at, artifact.abi);
+        if !useless.is_empty() {
+            return Err(Trouble::Mistake(useless));
+        }
         let env = self.env(name, key)?;
         let code = plugin::Code { digest: artifact.digest, abi: artifact.abi };
         let step = Step::load(&resources.engine, &artifact, env).await.map_err(|error| match error {
@@ -265,22 +269,6 @@ impl<'a> Builder<'a> {
     pub(super) fn keep(&self) -> Option<Keep<'a>> {
         let folder = self.resources.cache.as_deref()?;
         Some(Keep { folder, in_background: self.previous.is_some() })
-    }
-
-    /// Refuses keys that mean nothing to a plugin of this ABI.
-    fn fits(&self, at: &str, artifact: &Artifact, plugin: &config::Plugin) -> Result<(), Trouble> {
-        let proxy_wasm = matches!(artifact.abi, Abi::ProxyWasm(_));
-        let mistake =
-            |key: &str, message: String| Trouble::Mistake(vec![self.source.error(&format!("{at}/{key}"), message)]);
-        if plugin.vm.is_some() && !proxy_wasm {
-            let abi = artifact.abi.name();
-            return Err(mistake("vm", format!("this is for proxy-wasm plugins, and the plugin's code is of {abi}")));
-        }
-        if proxy_wasm && plugin.instance != config::InstanceMode::PerCall {
-            let message = "a proxy-wasm plugin has one VM for each worker, which serves many requests: leave this out";
-            return Err(mistake("instance", message.to_owned()));
-        }
-        Ok(())
     }
 
     pub(super) fn env(&self, name: &str, key: &Key) -> Result<Env, Trouble> {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::build::{Builder, Trouble, escape};
-use super::plugin::Key;
+use super::plugin::{Code, Key};
 use crate::chain::Service;
-use crate::config::{self, Component};
+use crate::config::{self, Component, PluginSource};
 use crate::wasm::{Abi, Artifact, EdgeFunction, LoadError, WasiHttp};
 
 /// The name under which the code of an upstream is kept, and counted in metrics. No plugin can have it.
@@ -16,7 +16,11 @@ pub fn code_name(upstream: &str) -> String {
 
 /// A component in a snapshot.
 #[derive(Clone)]
-pub(super) struct ComponentEntry {
+pub struct ComponentEntry {
+    /// The generation of the configuration in which this version of it began.
+    pub since: u64,
+    /// The code.
+    pub code: Code,
     /// What answers.
     pub(super) service: Arc<EdgeFunction>,
     key: Key,
@@ -28,6 +32,11 @@ impl ComponentEntry {
         self.service.clone()
     }
 
+    /// Where the code is.
+    pub fn source(&self) -> &PluginSource {
+        &self.component.code.source
+    }
+
     /// Whether this is the other one, taken over.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.service, &other.service)
@@ -36,12 +45,16 @@ impl ComponentEntry {
 
 impl Builder<'_> {
     /// All components. One that cannot serve is a mistake, whatever the reason: what serves stays.
-    pub(super) async fn components(&mut self, config: &config::Config) -> BTreeMap<String, ComponentEntry> {
+    pub(super) async fn components(
+        &mut self,
+        config: &config::Config,
+        generation: u64,
+    ) -> BTreeMap<String, ComponentEntry> {
         let names: Arc<BTreeSet<String>> = Arc::new(config.upstreams.keys().cloned().collect());
         let mut components = BTreeMap::new();
         for (name, upstream) in &config.upstreams {
             let Some(component) = upstream.backend.component() else { continue };
-            match self.component(name, component, names.clone()).await {
+            match self.component(name, component, names.clone(), generation).await {
                 Ok(entry) => drop(components.insert(name.clone(), entry)),
                 Err(Trouble::Mistake(found)) => self.errors.extend(found),
                 Err(Trouble::Failure(reason)) => {
@@ -58,6 +71,7 @@ impl Builder<'_> {
         name: &str,
         component: &Component,
         upstreams: Arc<BTreeSet<String>>,
+        generation: u64,
     ) -> Result<ComponentEntry, Trouble> {
         let at = format!("/upstreams/{}/component", escape(name));
         let code_name = code_name(name);
@@ -83,6 +97,7 @@ impl Builder<'_> {
             LoadError::Failed(_) => Trouble::Failure(error.to_string()),
             error => mistake(error.to_string()),
         })?;
-        Ok(ComponentEntry { service: Arc::new(service), key, component: component.clone() })
+        let code = Code { digest, abi: artifact.abi };
+        Ok(ComponentEntry { since: generation, code, service: Arc::new(service), key, component: component.clone() })
     }
 }

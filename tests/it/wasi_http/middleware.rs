@@ -3,7 +3,7 @@
 use http_body_util::BodyExt;
 use hyper::Response;
 
-use crate::harness::{Gofe, Upstream, Wire, full, get, guest, post};
+use crate::harness::{Gofe, Upstream, Wire, check, full, get, guest, post};
 
 /// Says what reaches it.
 fn echo() -> Upstream {
@@ -65,6 +65,29 @@ fn a_middleware_answers_itself() {
     // The rest of the chain answers once.
     let twice = get(gofe.address, "/twice", &[]);
     assert!(twice.body.starts_with("200 ErrorCode::LoopDetected"), "{}", twice.body);
+}
+
+// covers wasi:http: wasi:cli.environment
+#[test]
+fn the_configuration_of_a_middleware_is_its_environment() {
+    let upstream = echo();
+    let gofe = start(&upstream, "config: { REGION: north, LEVEL: 3 }", "m", "");
+    assert_eq!(get(gofe.address, "/environment", &[]).body, "region=north variables=2");
+    let bare = start(&upstream, "", "m", "");
+    assert_eq!(get(bare.address, "/environment", &[]).body, "region= variables=0");
+    for (config, says) in
+        [("{ A: [1], \"B=\": x }", ["text, a number", "has this name"]), ("[A]", ["is its environment"; 2])]
+    {
+        let refused = check(&format!(
+            "listeners: [{{ address: 127.0.0.1:0 }}]\nplugins:\n  m: {{ source: \"file:{}\", config: {config} }}\n\
+             chains: {{ c: [m] }}\nroutes: [{{ chain: c, respond: {{ status: 200 }} }}]\n",
+            guest("wasi-middleware").display()
+        ));
+        assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+        for says in says {
+            assert!(refused.stderr.contains(says) && refused.stderr.contains(":3:"), "{says}: {}", refused.stderr);
+        }
+    }
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl UpstreamMetrics {
 }
 
 /// The values of a plugin's `phase` label. The first five are `chain::Phase` in its order.
-const PHASES: [&str; 9] = [
+const PHASES: [&str; 10] = [
     "request-headers",
     "request-body",
     "response-headers",
@@ -167,6 +167,7 @@ const PHASES: [&str; 9] = [
     "configure",
     "connection",
     "data",
+    "request",
 ];
 
 /// What one plugin counts, over all its versions and all chains that it is in.
@@ -208,6 +209,8 @@ impl PluginMetrics {
     pub const CONNECTION: usize = 7;
     /// The `phase` of bytes that it filters.
     pub const DATA: usize = 8;
+    /// The `phase` of a request that an upstream's component answers.
+    pub const REQUEST: usize = 9;
 
     pub(super) fn new(workers: usize) -> Self {
         Self { cells: PerWorker::new(workers), faults: Words::new(workers) }

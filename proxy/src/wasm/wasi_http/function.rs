@@ -1,5 +1,7 @@
 //! A component that answers requests: an edge function.
 
+use std::time::Instant;
+
 use http::Request;
 
 use super::super::recognise::WasiHttp;
@@ -9,6 +11,7 @@ use super::{Fleet, Terms, call};
 use crate::chain::{Answering, Service};
 use crate::config;
 use crate::http::Body;
+use crate::telemetry::PluginMetrics;
 
 /// A component that answers requests.
 pub struct EdgeFunction(Fleet);
@@ -48,7 +51,9 @@ impl Service for EdgeFunction {
         let handling = self.0.handle(worker, call, ticket, request);
         let metrics = self.0.env.metrics.clone();
         Box::pin(async move {
+            let begin = Instant::now();
             let answered = handling.await.inspect_err(|fault| metrics.fault(worker, fault.kind.name()));
+            metrics.call(worker, PluginMetrics::REQUEST, begin.elapsed());
             answered.map(|response| Outbound::over(response, hold, &method))
         })
     }

@@ -33,22 +33,21 @@ impl Hooks {
         Self { env, life, worker }
     }
 
-    /// Begins a request, where it is granted: to an upstream by its name alone, or to a host.
-    fn open(&self, request: Request<WasiBody>) -> Result<Opening, Error> {
+    /// Begins a request, where it is granted: to an upstream by its name alone, or to a host. Gives it back where it is not.
+    fn open(&self, request: Request<WasiBody>) -> Result<Opening, Request<WasiBody>> {
+        let granted = self.env.allows_host(request.uri());
+        let Some(host) = request.uri().host().filter(|_| granted).map(str::to_owned) else { return Err(request) };
         let (mut parts, body) = request.into_parts();
-        let granted = self.env.allows_host(&parts.uri);
-        let Some(host) = parts.uri.host().filter(|_| granted) else { return Err(Error::HttpRequestDenied) };
         let life = self.life.clone();
         let body = Sent::over(body, move || life.goes_on());
         parts.version = Version::HTTP_11;
-        if parts.uri.port().is_some() || !self.env.upstreams.contains(host) {
+        if parts.uri.port().is_some() || !self.env.upstreams.contains(&*host) {
             return Ok(self.env.outbound.open(Request::from_parts(parts, body), false));
         }
-        let upstream = host.to_owned();
         hop::strip_request(&mut parts.headers);
         let path = std::mem::take(&mut parts.uri).into_parts().path_and_query;
         parts.uri = path.map(Uri::from).unwrap_or_default();
-        Ok(self.env.outbound.open_upstream(self.worker, &upstream, Request::from_parts(parts, body)))
+        Ok(self.env.outbound.open_upstream(self.worker, &host, Request::from_parts(parts, body)))
     }
 }
 
@@ -67,7 +66,14 @@ impl WasiHttpHooks for Hooks {
         Box::new(async move {
             let end = Instant::now() + limits.timeout;
             let first = options.first_byte_timeout.map_or(end, |most| end.min(Instant::now() + most));
-            let answered = timeout_at(first, opening?).await;
+            let opening = match opening {
+                Ok(opening) => opening,
+                Err(denied) => {
+                    tokio::spawn(timeout_at(end, discard(denied.into_body())));
+                    return Err(Error::HttpRequestDenied);
+                }
+            };
+            let answered = timeout_at(first, opening).await;
             life.goes_on();
             let mut response = match answered {
                 Ok(Ok(response)) => response,
@@ -81,6 +87,12 @@ impl WasiHttpHooks for Hooks {
             Ok((response, Box::new(async { Ok(()) }) as Done))
         })
     }
+}
+
+/// Takes a body to its end, for nobody. A guest may write it before it looks for the answer, and take one that cannot be
+/// written for a failure of its own: the engine of JavaScript ends then.
+async fn discard(mut body: WasiBody) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 fn unsent(error: &OutboundError) -> Error {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
+use serde_json::Value;
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 
@@ -52,7 +53,8 @@ impl Middleware {
             InstanceMode::PerRequest => Reuse { concurrency: Some(1), ..reuse },
             InstanceMode::Fresh => Reuse { requests: Some(1), concurrency: Some(1), ..reuse },
         };
-        let terms = Terms { environment: BTreeMap::new(), instances: MAX_INSTANCES, reuse };
+        let environment = environment(&env.config).map_err(LoadError::Configuration)?;
+        let terms = Terms { environment, instances: MAX_INSTANCES, reuse };
         Fleet::new(engine, artifact, env, terms).await.map(Self)
     }
 
@@ -146,6 +148,39 @@ impl Filter for Middleware {
         self.0.env.metrics.call(worker, phase as usize, exchange.lap());
         self.0.env.outcome(called, exchange)
     }
+}
+
+/// A middleware's configuration is its environment: the world has nothing else that could tell it something.
+///
+/// # Errors
+/// JSON pointers to what cannot be an environment variable, and why.
+fn environment(config: &str) -> Result<BTreeMap<String, String>, Vec<(String, String)>> {
+    let variables = match serde_json::from_str(config) {
+        Ok(Value::Null) | Err(_) => return Ok(BTreeMap::new()),
+        Ok(Value::Object(variables)) => variables,
+        Ok(_) => {
+            let what = "the configuration of a middleware is its environment: a map, as in `{ REGION: north }`";
+            return Err(vec![(String::new(), what.to_owned())]);
+        }
+    };
+    let (mut environment, mut wrong) = (BTreeMap::new(), Vec::new());
+    for (name, value) in variables {
+        let at = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let text = match value {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(is) => Some(is.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        match text {
+            _ if name.is_empty() || name.contains(['=', '\0']) => {
+                wrong.push((at, "no environment variable has this name".to_owned()));
+            }
+            Some(text) => drop(environment.insert(name, text)),
+            None => wrong.push((at, "an environment variable is a text, a number, true or false".to_owned())),
+        }
+    }
+    if wrong.is_empty() { Ok(environment) } else { Err(wrong) }
 }
 
 /// The request as the guest gets it: its target in absolute form.

@@ -29,6 +29,10 @@ impl Guest for Middleware {
         let path = request.get_path_with_query().unwrap_or_default();
         match path.as_str() {
             "/deny" => Ok(text(403, "not you")),
+            "/environment" => {
+                let region = std::env::var("REGION").unwrap_or_default();
+                Ok(text(200, &format!("region={region} variables={}", std::env::vars().count())))
+            }
             "/trap" => panic!("by choice"),
             "/trap-afterwards" => {
                 drop(handler::handle(request).await);
