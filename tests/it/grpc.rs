@@ -161,9 +161,11 @@ async fn what_is_no_base64_is_the_clients_mistake() {
     let upstream = echo();
     let gofe = site(upstream.address, ", grpc-web: true", "");
     let mut client = Peer::http2(gofe.address).await;
-    let response = client.send(call("application/grpc-web-text", bytes("!!!!"))).await;
-    // The head may be on its way before the mistake is found.
-    assert!(status(&response).1 == "13" || response.into_body().collect().await.is_err());
+    // The head may be on its way before the mistake is found; the stream is broken off then, and whether the client sees the
+    // head before that is chance.
+    if let Ok(response) = client.try_send(call("application/grpc-web-text", bytes("!!!!"))).await {
+        assert!(status(&response).1 == "13" || response.into_body().collect().await.is_err());
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use gofe_certificates::{Authority, Wanted};
 use tempfile::TempDir;
 
 use crate::harness::tls::put;
-use crate::harness::{Gofe, RawUpstream, get};
+use crate::harness::{Gofe, KeepAlive, RawUpstream, get};
 
 /// A gofe that answers in TLS with what it got; `more` goes into its listener's `tls`.
 fn secured(authority: &Authority, more: &str) -> Gofe {
@@ -188,4 +188,40 @@ fn an_endpoint_learns_of_the_client_before_its_first_request() {
         assert_eq!(asked.join().unwrap(), 200);
     }
     assert_ne!(ports[0], ports[1], "another client has another connection");
+}
+
+/// A connection that was kept may be closed at the moment a request is sent on it. The request goes out again, and is the
+/// same: also where plugins look at the client's fields later, of which it is then made a second time.
+#[test]
+fn a_request_that_is_sent_twice_is_the_same_both_times() {
+    for chain in ["", ", chain: log"] {
+        let upstream = RawUpstream::start();
+        let mut gofe = Gofe::start(&format!(
+            "routes: [{{ upstream: users{chain} }}]\nupstreams: {{ users: {{ endpoints: ['{}'] }} }}\n\
+             chains: {{ log: [access-log] }}\nplugins: {{ access-log: {{ source: std:access-log }} }}\n",
+            upstream.address
+        ));
+        let address = gofe.address;
+        let client = std::thread::spawn(move || {
+            let mut client = KeepAlive::connect(address);
+            let fields = [("x-mine", "1"), ("x-mine", "2"), ("te", "trailers"), ("x-real-ip", "192.0.2.1")];
+            [client.get("/first", &fields).status, client.get("/again?a=b", &fields).status]
+        });
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let mut first = upstream.next();
+        first.head();
+        first.send(answer);
+        let sent = first.head();
+        drop(first);
+        let mut second = upstream.next();
+        assert_eq!(second.head(), sent);
+        second.send(answer);
+        assert!(sent.starts_with("GET /again?a=b HTTP/1.1\r\n") && !sent.contains("x-real-ip"), "{sent}");
+        for field in ["x-mine: 1", "x-mine: 2", "te: trailers", "x-forwarded-for: 127.0.0.1"] {
+            assert_eq!(sent.matches(&format!("\r\n{field}\r\n")).count(), 1, "{field}: {sent}");
+        }
+        assert_eq!(client.join().unwrap(), [200, 200]);
+        gofe.signal("TERM");
+        assert!(gofe.ended().success());
+    }
 }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     BodyPolicy, Chain, Client, Exchange, Fault, FaultKind, Filter, Hand, Interest, Outcome, Overflow, Phase, Phases,
-    Pumped, Reply, State, Verdict,
+    Pumped, Reply, Shared, State, Verdict,
 };
 use crate::config::OnError;
 use crate::http::Body;
@@ -178,4 +178,28 @@ async fn a_buffered_body_is_judged_once_and_past_the_limit_refused_or_passed_on(
     assert_eq!(buffered(10, Overflow::Reject).await, (whole.clone(), 1));
     assert_eq!(buffered(9, Overflow::Reject).await, (Err(413), 0));
     assert_eq!(buffered(9, Overflow::Pass).await, (whole, 0));
+}
+
+#[tokio::test]
+async fn a_shared_exchange_is_in_one_hand_at_a_time() {
+    let shared = Shared::new(exchange());
+    let tasks: Vec<_> = (0..10_usize)
+        .map(|number| {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                let mut exchange = shared.lock().await;
+                exchange.reached += number;
+                tokio::task::yield_now().await;
+                exchange.reached += number;
+            })
+        })
+        .collect();
+    // One that gives up waiting, and one that gives up what it has.
+    tasks[3].abort();
+    tokio::task::yield_now().await;
+    tasks[0].abort();
+    for task in tasks {
+        let _ = task.await;
+    }
+    assert_eq!(shared.lock().await.reached, 2 * (45 - 3));
 }
