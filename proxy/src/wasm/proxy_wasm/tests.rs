@@ -1,5 +1,6 @@
 //! Whatever a guest says, the host stands.
 
+mod answers;
 mod script;
 
 use std::collections::BTreeSet;
