@@ -33,10 +33,13 @@ impl Hooks {
         Self { env, life, worker }
     }
 
-    /// Begins a request, where it is granted: to an upstream by its name alone, or to a host. Gives it back where it is not.
-    fn open(&self, request: Request<WasiBody>) -> Result<Opening, Request<WasiBody>> {
+    /// Begins a request, where it is granted: to an upstream by its name alone, or to a host. Gives its body back where it is
+    /// not.
+    fn open(&self, request: Request<WasiBody>) -> Result<Opening, WasiBody> {
         let granted = self.env.allows_host(request.uri());
-        let Some(host) = request.uri().host().filter(|_| granted).map(str::to_owned) else { return Err(request) };
+        let Some(host) = request.uri().host().filter(|_| granted).map(str::to_owned) else {
+            return Err(request.into_body());
+        };
         let (mut parts, body) = request.into_parts();
         let life = self.life.clone();
         let body = Sent::over(body, move || life.goes_on());
@@ -69,7 +72,7 @@ impl WasiHttpHooks for Hooks {
             let opening = match opening {
                 Ok(opening) => opening,
                 Err(denied) => {
-                    tokio::spawn(timeout_at(end, discard(denied.into_body())));
+                    tokio::spawn(timeout_at(end, discard(denied)));
                     return Err(Error::HttpRequestDenied);
                 }
             };
