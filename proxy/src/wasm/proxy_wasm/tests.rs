@@ -260,6 +260,7 @@ fn the_page_on_coverage_is_whole() {
     let page = include_str!("../../../../docs/proxy-wasm.md");
     let tests = [
         include_str!("tests.rs"),
+        include_str!("tests/answers.rs"),
         include_str!("../../../../tests/it/proxy_wasm.rs"),
         include_str!("../../../../tests/it/proxy_wasm/bodies.rs"),
         include_str!("../../../../tests/it/proxy_wasm/bytes.rs"),
