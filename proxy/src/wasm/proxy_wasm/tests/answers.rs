@@ -2,7 +2,7 @@
 
 use http_body_util::BodyExt;
 
-use super::{Engine, Filter, Outcome, Phase, env, exchange};
+use super::{Engine, Outcome, answered, env, exchange, runtime};
 use crate::wasm::Artifact;
 use crate::wasm::proxy_wasm::ProxyWasmFilter;
 
@@ -55,12 +55,10 @@ fn called(module: &str, function: &str, arguments: &[i64]) -> (u16, Vec<u8>) {
     env.vm.environment.insert("A".to_owned(), "bc".to_owned());
     let filter = ProxyWasmFilter::load(&engine, &artifact, env).unwrap();
     let mut exchange = exchange();
-    exchange.phase = Phase::RequestHeaders;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let outcome = runtime.block_on(filter.call(Phase::RequestHeaders, &mut exchange));
+    let outcome = answered(&filter, &mut exchange);
     assert!(matches!(outcome, Outcome::Respond), "{function} {arguments:?}: {outcome:?}");
     let reply = exchange.reply.take().unwrap();
-    let body = runtime.block_on(reply.body.collect()).unwrap();
+    let body = runtime().block_on(reply.body.collect()).unwrap();
     (reply.status.as_u16() - 200, body.to_bytes().to_vec())
 }
 
