@@ -3,6 +3,7 @@
 mod cache;
 
 use std::fmt;
+use std::panic::UnwindSafe;
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
@@ -167,35 +168,44 @@ fn compile(engine: &Engine, bytes: &[u8], shape: &Shape, abi: Abi) -> Result<Cod
     let component = |bytes: &[u8]| Component::new(engine.wasmtime(), bytes).map(Code::Component).map_err(refused);
     let module = |bytes: &[u8]| Module::new(engine.wasmtime(), bytes).map(Code::Module).map_err(refused);
     match abi {
+        Abi::Gofe if !shape.component && runs_as_it_is(shape, bytes) => {
+            // Compiling it is what validates it.
+            let code = module(bytes)?;
+            guarded(|| carries_the_world(bytes))?;
+            Ok(code)
+        }
         Abi::Gofe if !shape.component => {
-            let encoded = componentize(engine, bytes, shape)?;
-            encoded.map_or_else(|| module(bytes), |encoded| component(&encoded))
+            Module::validate(engine.wasmtime(), bytes).map_err(refused)?;
+            let encoded = guarded(|| carries_the_world(bytes).and_then(|()| encode(bytes)))?;
+            component(&encoded)
         }
         _ if shape.component => component(bytes),
         _ => module(bytes),
     }
 }
 
-/// Makes a component of a core module that carries gofe's world, where it cannot run as it is.
-fn componentize(engine: &Engine, bytes: &[u8], shape: &Shape) -> Result<Option<Vec<u8>>, ArtifactError> {
-    // The crates that read type sections panic on a module that ends in the middle, as a file does while it is being
-    // written.
-    Module::validate(engine.wasmtime(), bytes).map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
-    // They also panic on some type sections that no bindings generator writes; the file is a stranger's.
-    std::panic::catch_unwind(|| {
-        if !matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _))) {
-            let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
-            return Err(ArtifactError::NotAPlugin(reason));
-        }
-        if runs_as_it_is(shape) && strings_are_utf8(bytes) { Ok(None) } else { encode(bytes).map(Some) }
-    })
-    .unwrap_or_else(|_| Err(ArtifactError::NotAPlugin("its type section cannot be read".to_owned())))
+/// Reads type sections: the crates that do panic on some that no bindings generator writes, and the file is a stranger's. They
+/// do so also on a module that ends in the middle, as a file does while it is being written: so it is validated before.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ArtifactError> + UnwindSafe) -> Result<T, ArtifactError> {
+    let unreadable = || ArtifactError::NotAPlugin("its type section cannot be read".to_owned());
+    std::panic::catch_unwind(read).unwrap_or_else(|_| Err(unreadable()))
 }
 
-/// Whether a module imports nothing but the contract, and exports an allocator under the name of the Canonical ABI.
-fn runs_as_it_is(shape: &Shape) -> bool {
+/// Whether a core module has gofe's world in its type section.
+fn carries_the_world(bytes: &[u8]) -> Result<(), ArtifactError> {
+    if matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _))) {
+        return Ok(());
+    }
+    let reason = "it does not carry the type section of a world; build it with a gofe SDK".to_owned();
+    Err(ArtifactError::NotAPlugin(reason))
+}
+
+/// Whether a module imports nothing but the contract, exports an allocator under the name of the Canonical ABI, and has its
+/// strings in UTF-8.
+fn runs_as_it_is(shape: &Shape, bytes: &[u8]) -> bool {
     shape.imports.iter().all(|(module, _)| module.starts_with("gofe:plugin/"))
         && shape.exports.iter().any(|export| export == "cabi_realloc")
+        && strings_are_utf8(bytes)
 }
 
 /// Whether strings are UTF-8: the world's section says so by the second byte of its part `wit-component-encoding`, behind
@@ -235,8 +245,8 @@ mod tests {
         let read = |bytes: &[u8]| {
             let shape = super::Shape::read(bytes)?;
             shape.abi()?;
-            super::componentize(&engine, bytes, &shape)?;
-            std::panic::catch_unwind(|| super::encode(bytes).map(drop)).unwrap_or(Ok(()))
+            wasmtime::Module::validate(engine.wasmtime(), bytes).map_err(|error| ArtifactError::Compile(error.to_string()))?;
+            super::guarded(|| super::carries_the_world(bytes).and_then(|()| super::encode(bytes)).map(drop))
         };
         assert!(read(plugin).is_ok());
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
