@@ -245,7 +245,8 @@ mod tests {
         let read = |bytes: &[u8]| {
             let shape = super::Shape::read(bytes)?;
             shape.abi()?;
-            wasmtime::Module::validate(engine.wasmtime(), bytes).map_err(|error| ArtifactError::Compile(error.to_string()))?;
+            wasmtime::Module::validate(engine.wasmtime(), bytes)
+                .map_err(|error| ArtifactError::Compile(error.to_string()))?;
             super::guarded(|| super::carries_the_world(bytes).and_then(|()| super::encode(bytes)).map(drop))
         };
         assert!(read(plugin).is_ok());

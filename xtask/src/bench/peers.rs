@@ -117,8 +117,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     ensure!(cpus >= 2, "the measurements need two processors: one for the proxy, one for the load");
     let folder = tempfile::Builder::new().prefix("gofe-bench-").tempdir().context("a temporary folder")?;
     let products = options.products();
-    let handshakes = options.scenarios().into_iter().any(|scenario| scenario.handshakes().is_some());
-    let parts = install::ensure(workspace, &products, options.gofe.as_deref(), handshakes, folder.path())?;
+    let scenarios = options.scenarios();
+    let parts = install::ensure(workspace, &products, options.gofe.as_deref(), &scenarios, folder.path())?;
     let versions = versions::of(workspace, &parts, &products);
     let interrupt = Interrupt::listen()?;
     let contest = Contest {
@@ -131,7 +131,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     prepare()?;
     let mut all = Vec::new();
-    for scenario in options.scenarios() {
+    for scenario in scenarios {
         eprintln!("\n== {}", scenario.name());
         let mut measured = Measured {
             scenario: scenario.name(),

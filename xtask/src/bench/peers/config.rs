@@ -38,6 +38,8 @@ pub(super) struct Parts {
     pub(super) http_wasm_filter: PathBuf,
     /// The client that does handshakes; empty where no scenario has it.
     pub(super) handshake: PathBuf,
+    /// The client of the open loop; empty where no scenario has it.
+    pub(super) open_loop: PathBuf,
     /// The certificate of TLS listeners, PEM.
     pub(super) certificate: PathBuf,
     /// Its key, PEM.

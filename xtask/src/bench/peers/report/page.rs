@@ -72,8 +72,10 @@ fn about(kind: Scenario) -> &'static str {
     match kind {
         Scenario::Throughput => "wrk sends as many requests as go through, over HTTP/1.1.",
         Scenario::Latency => {
-            "h2load sends requests at a fixed rate over 32 connections of HTTP/1.1. A connection has one request in \
-             flight at most. Times are of h2load's log; the ratios are those of the 99th percentile."
+            "A client of gofe's (`benches/open-loop`) sends requests at a fixed rate, evenly spread, over 32 connections of \
+             HTTP/1.1 that take turns. A connection has one request in flight at most; one that waits for the answer to another \
+             counts from when it was due. The ratios are those of the 99th percentile, which is in part the client's own: it \
+             shares its processor with the upstream."
         }
         Scenario::Memory => {
             "Growth of the resident set by idle keep-alive connections, each of which has had a request: opened in \
