@@ -7,6 +7,7 @@ mod compilers;
 mod component;
 mod engine;
 mod env;
+mod fields;
 mod functions;
 mod http_wasm;
 mod inspect;
