@@ -8,6 +8,8 @@ mod component;
 mod engine;
 mod env;
 mod fields;
+#[cfg(test)]
+mod fixtures;
 mod functions;
 mod http_wasm;
 mod inspect;
