@@ -7,6 +7,9 @@ mod compilers;
 mod component;
 mod engine;
 mod env;
+mod fields;
+#[cfg(test)]
+mod fixtures;
 mod functions;
 mod http_wasm;
 mod inspect;

@@ -98,6 +98,19 @@ fn envoy_16726_a_trap_costs_one_request_and_its_instance_only() {
 }
 
 #[test]
+fn a_plugin_that_writes_fields_without_end_costs_one_request_and_not_its_worker() {
+    let (gofe, _upstream) = misbehaving("limits: { time: 10s }");
+    let mut client = KeepAlive::connect(gofe.address);
+    for wanted in ["request-headers=fields", "response-headers=fields", "response-headers=each-field"] {
+        let answer = client.get("/", &[("x-misbehave", wanted)]);
+        assert_eq!(answer.status, 500, "{wanted}");
+        assert!(gofe.logged("no room for more header fields").contains("plugin failed"));
+        assert_eq!(client.get("/", &[]).body, "hello", "after {wanted}");
+    }
+    assert_eq!(faults(&gofe, "failed"), 3);
+}
+
+#[test]
 fn envoy_33600_fail_open_goes_on_without_the_plugin() {
     for (way, kind) in WAYS {
         let (gofe, _upstream) = misbehaving("on-error: fail-open, limits: { time: 500ms }");

@@ -4,6 +4,7 @@ mod bodies;
 mod languages;
 mod life;
 mod middleware;
+mod wrong;
 
 use hyper::Response;
 

@@ -18,7 +18,7 @@ use page::{Page, Place};
 /// Checks README, ARCHITECTURE, CHANGELOG, the pages in docs and the configurations in examples.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     certificates(workspace)?;
-    component(workspace)?;
+    plugins(workspace)?;
     let files = workspace.files()?;
     let tops: BTreeSet<_> = files.iter().filter_map(|file| first_folder(file)).collect();
     let mut problems = coverage::check(workspace)?;
@@ -57,11 +57,28 @@ pub(crate) fn certificates(workspace: &Workspace) -> Result<()> {
     process::run(workspace.cargo().args(arguments).arg(folder))
 }
 
-/// Builds the component that an example names. Its source is beside it.
-fn component(workspace: &Workspace) -> Result<()> {
-    let package = workspace.package("hello").context("there is no package `hello`")?;
-    let built = Builder::new(workspace)?.build(package)?;
-    fs::copy(built, workspace.root.join("examples/plugins/hello.wasm"))?;
+/// Where configurations in pages are checked; what they name by its path is there too.
+const FOLDER: &str = "check-docs";
+
+/// Plugins whose source is in the examples, and where pages look for them.
+const PLUGINS: [(&str, &str); 3] = [
+    ("hello", "target/wasm32-wasip2/release/hello.wasm"),
+    ("proxy-wasm-header", "filters/tenant.wasm"),
+    ("http-wasm-header", "plugins-local/src/example.com/tenant/plugin.wasm"),
+];
+
+/// Builds the plugins that pages name, and the component that an example names, whose source is beside it.
+fn plugins(workspace: &Workspace) -> Result<()> {
+    let builder = Builder::new(workspace)?;
+    for (name, path) in PLUGINS {
+        let package = workspace.package(name).with_context(|| format!("there is no package `{name}`"))?;
+        let (built, place) = (builder.build(package)?, workspace.target.join(FOLDER).join(path));
+        fs::create_dir_all(place.parent().unwrap_or(&workspace.target))?;
+        fs::copy(&built, place)?;
+        if name == "hello" {
+            fs::copy(&built, workspace.root.join("examples/plugins/hello.wasm"))?;
+        }
+    }
     Ok(())
 }
 
@@ -151,7 +168,7 @@ fn known_command(words: &str) -> Result<(), String> {
 
 /// Puts each configuration of a page into a file of its own and returns the files.
 fn write_configurations(workspace: &Workspace, file: &Path, page: &Page) -> Result<Vec<PathBuf>> {
-    let folder = workspace.target.join("check-docs");
+    let folder = workspace.target.join(FOLDER);
     let stem = file.with_extension("").to_string_lossy().replace(['/', '\\'], "-");
     let mut written = Vec::new();
     for fence in page.fences.iter().filter(|fence| fence.info == "yaml gofe") {

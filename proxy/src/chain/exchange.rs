@@ -199,6 +199,11 @@ impl State {
 pub struct Prepared(Vec<(HeaderName, Option<HeaderValue>)>);
 
 impl Prepared {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Adds a field, and gives the one back whose place it takes.
     pub fn put(&mut self, name: HeaderName, value: HeaderValue) -> Option<(HeaderName, HeaderValue)> {
         match self.0.iter_mut().find(|(known, _)| *known == name) {

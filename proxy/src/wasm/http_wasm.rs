@@ -7,6 +7,8 @@ mod call;
 mod guest;
 mod host;
 mod instance;
+#[cfg(test)]
+mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ mod next;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
 
@@ -57,6 +57,18 @@ impl Fleet {
         let handler = self.handlers[worker % self.handlers.len()].clone();
         Box::pin(async move { handler.handle(ticket, request).await.map_err(|error| fault(&error, &call)) })
     }
+}
+
+/// The guest's response, where its status is that of a final one (RFC 9110, section 15): a guest can give it any number. What
+/// came as it is may go on as it is.
+fn is_final(response: Response<WasiBody>, came: Option<StatusCode>) -> Result<Response<WasiBody>, Fault> {
+    let status = response.status();
+    if (200..600).contains(&status.as_u16()) || came == Some(status) {
+        return Ok(response);
+    }
+    let message =
+        format!("it answers with {}, which is not the status of a final response (200 to 599)", status.as_u16());
+    Err(Fault { kind: FaultKind::Failed, message })
 }
 
 /// Why there is no response: what ended the instance, where that is known.

@@ -95,7 +95,14 @@ fn a_middleware_that_fails_gets_its_policy() {
     let upstream = echo();
     let closed = start(&upstream, "limits: { time: 50ms }", "m", "");
     let open = start(&upstream, "on-error: fail-open, limits: { time: 50ms }", "m", "");
-    for (path, kind) in [("/trap", "trap"), ("/loop", "deadline"), ("/error", "failed"), ("/trap-afterwards", "trap")] {
+    for (path, kind) in [
+        ("/trap", "trap"),
+        ("/loop", "deadline"),
+        ("/error", "failed"),
+        ("/early", "failed"),
+        ("/early-afterwards", "failed"),
+        ("/trap-afterwards", "trap"),
+    ] {
         assert_eq!(get(closed.address, path, &[]).status, 500, "{path}");
         assert!(closed.logged(&format!("\"kind\":\"{kind}\"")).contains("plugin failed"));
         let answer = get(open.address, path, &[]);

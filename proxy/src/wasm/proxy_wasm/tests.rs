@@ -3,90 +3,21 @@
 mod answers;
 mod script;
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use proptest::prelude::*;
-use tokio::runtime::{Builder, Runtime};
 
 use super::ProxyWasmFilter;
-use crate::chain::{
-    Client, Exchange, FaultKind, Filter, Opening, Outbound, OutboundError, OutboundRequest, OutboundResponse, Outcome,
-    Phase, State,
-};
-use crate::config::{Allow, InstanceMode, OnError, Output, PluginLimits, Vm};
-use crate::http::Body;
-use crate::store::Stores;
-use crate::telemetry::{Metrics, Outputs};
-use crate::wasm::{Artifact, Engine, Env, LoadError};
+use crate::chain::{Exchange, FaultKind, Filter, Outcome, Phase};
+use crate::wasm::fixtures::{artifact, env, exchange, runtime};
+use crate::wasm::{Engine, LoadError};
 use script::{ARGUMENTS, CALL, FUNCTIONS, guest};
 
-/// Reaches nobody.
-struct Nowhere;
-
-impl Outbound for Nowhere {
-    fn send(
-        &self,
-        _: OutboundRequest,
-        _: Duration,
-        _: usize,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<OutboundResponse, OutboundError>> + Send>> {
-        Box::pin(async { Err(OutboundError::Timeout) })
-    }
-
-    fn open(&self, _: Request<Body>, _: bool) -> Opening {
-        Box::pin(async { Err(OutboundError::Timeout) })
-    }
-
-    fn open_upstream(&self, _: usize, _: &str, _: Request<Body>) -> Opening {
-        Box::pin(async { Err(OutboundError::Timeout) })
-    }
-}
-
-fn env(config: &str) -> Env {
-    let metrics = Metrics::new(1);
-    let stores = Stores::new();
-    let allow = Allow { metrics: true, http: vec!["127.0.0.1:1".parse().unwrap()], ..Allow::default() };
-    Env {
-        name: "p".into(),
-        config: config.to_owned(),
-        limits: PluginLimits { time: Duration::from_millis(500), memory: 1 << 20, body: 1 << 16 },
-        instance: InstanceMode::PerCall,
-        on_error: OnError::FailClosed,
-        allow,
-        secrets: Default::default(),
-        upstreams: Arc::new(BTreeSet::new()),
-        space: stores.space("p"),
-        metrics: metrics.plugin("p"),
-        custom: metrics.custom("p"),
-        output: Outputs::new(1, metrics.clone()).open(&Output::Stdout).unwrap(),
-        outbound: Arc::new(Nowhere),
-        vm: Vm::of("p"),
-        shared: stores.shared("p"),
-        queues: stores.queues(),
-        workers: 1,
-    }
-}
-
 fn load(engine: &Engine, module: &str) -> Result<ProxyWasmFilter, LoadError> {
-    let module = wat::parse_str(module).unwrap();
-    let artifact = Artifact::load(engine, &module, None, None).unwrap();
-    ProxyWasmFilter::load(engine, &artifact, env("null"))
-}
-
-fn exchange() -> Exchange {
-    let request = Request::post("/path").header("host", "a").header("x-a", "1").body(()).unwrap();
-    let (parts, ()) = request.into_parts();
-    let client = Arc::new(Client::new(0, "127.0.0.1:1".parse().unwrap(), None));
-    Exchange::new(State::new(parts, client, "r".into(), Arc::new(()), Instant::now()))
-}
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
+    ProxyWasmFilter::load(engine, &artifact(engine, module), env("null"))
 }
 
 /// Runs a phase as far as it gets at once; what is paused is given up.
@@ -234,11 +165,9 @@ fn version_0_1_0_has_its_own_callbacks_and_functions() {
 fn others_have_their_turn_between_two_calls_that_take_long() {
     let engine = Engine::new().unwrap();
     let looping = small("i32.const 1024", "(loop $again (br $again)) i32.const 0");
-    let module = wat::parse_str(looping).unwrap();
-    let artifact = Artifact::load(&engine, &module, None, None).unwrap();
     let mut env = env("null");
     env.limits.time = Duration::from_millis(5);
-    let filter = ProxyWasmFilter::load(&engine, &artifact, env).unwrap();
+    let filter = ProxyWasmFilter::load(&engine, &artifact(&engine, &looping), env).unwrap();
     let runtime = runtime();
     let (sender, events) = std::sync::mpsc::channel();
     let told = sender.clone();

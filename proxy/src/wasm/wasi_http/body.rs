@@ -97,10 +97,16 @@ impl Outbound {
     }
 
     /// Whether nothing follows this. Who reads a body of a known length need not ask again.
-    fn ends(&mut self, frame: &Frame<Bytes>) -> bool {
-        let Some(data) = frame.data_ref() else { return true };
-        self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
-        self.left == Some(0)
+    ///
+    /// # Errors
+    /// When it is more than the response says.
+    fn ends(&mut self, frame: &Frame<Bytes>) -> Result<bool, BodyError> {
+        let Some(data) = frame.data_ref() else { return Ok(true) };
+        let Some(left) = self.left else { return Ok(false) };
+        let left = left.checked_sub(data.len() as u64);
+        let left = left.ok_or_else(|| BodyError::Broken("it is longer than its content-length".to_owned()))?;
+        self.left = Some(left);
+        Ok(left == 0)
     }
 }
 
@@ -115,9 +121,14 @@ impl http_body::Body for Outbound {
                 if let Some(hold) = &this.hold {
                     hold.call().goes_on();
                 }
-                if this.ends(&frame)
-                    && let Some(hold) = this.hold.take()
-                {
+                let ends = match this.ends(&frame) {
+                    Ok(ends) => ends,
+                    Err(error) => {
+                        this.hold = None;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                };
+                if ends && let Some(hold) = this.hold.take() {
                     hold.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))

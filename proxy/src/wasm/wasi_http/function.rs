@@ -7,7 +7,7 @@ use http::Request;
 use super::super::recognise::WasiHttp;
 use super::super::{Abi, Artifact, Engine, Env, LoadError};
 use super::body::{Inbound, Outbound};
-use super::{Fleet, Terms, call};
+use super::{Fleet, Terms, call, is_final};
 use crate::chain::{Answering, Service};
 use crate::config;
 use crate::http::Body;
@@ -52,7 +52,8 @@ impl Service for EdgeFunction {
         let metrics = self.0.env.metrics.clone();
         Box::pin(async move {
             let begin = Instant::now();
-            let answered = handling.await.inspect_err(|fault| metrics.fault(worker, fault.kind.name()));
+            let answered = handling.await.and_then(|response| is_final(response, None));
+            let answered = answered.inspect_err(|fault| metrics.fault(worker, fault.kind.name()));
             metrics.call(worker, PluginMetrics::REQUEST, begin.elapsed());
             answered.map(|response| Outbound::over(response, hold, &method))
         })

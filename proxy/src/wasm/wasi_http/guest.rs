@@ -39,6 +39,7 @@ impl Guest {
         environment: &BTreeMap<String, String>,
         life: Arc<Life>,
         worker: usize,
+        concurrency: usize,
     ) -> Self {
         let mut wasi = empty_world(&env.name);
         for (name, value) in environment {
@@ -50,7 +51,8 @@ impl Guest {
         http.set_field_size_limit(MAX_FIELDS);
         let mut guard = Guard::new(env.clone(), clock);
         guard.budget.renewed = Some(life.renewed.clone());
-        Self { guard, wasi: wasi.build(), table, http, hooks: Hooks::new(env, life, worker), next: Pending::default() }
+        let hooks = Hooks::new(env, life, worker, concurrency);
+        Self { guard, wasi: wasi.build(), table, http, hooks, next: Pending::default() }
     }
 }
 

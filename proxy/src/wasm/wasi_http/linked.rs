@@ -102,7 +102,8 @@ impl Linked {
         let mut count = Count::up_to(self.most, &self.live, &self.env)?;
         let clock = self.engine.clock();
         let life = Life::new(clock.clone());
-        let guest = Guest::new(self.env.clone(), clock.clone(), &self.environment, life.clone(), worker);
+        let (env, concurrency) = (self.env.clone(), self.reuse.concurrency);
+        let guest = Guest::new(env, clock.clone(), &self.environment, life.clone(), worker, concurrency);
         let mut store = store(&self.engine, guest);
         match self.pre.instantiate_async(&mut store).await {
             Ok(proxy) => {

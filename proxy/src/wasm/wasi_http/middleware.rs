@@ -18,7 +18,7 @@ use super::super::{Abi, Artifact, Engine, Env, LoadError};
 use super::body::{Inbound, Outbound, Sent, Source};
 use super::call::{Call, Hold};
 use super::next::Handed;
-use super::{Fleet, Handling, Terms, call};
+use super::{Fleet, Handling, Terms, call, is_final};
 use crate::chain::{Exchange, Fault, Filter, Interest, Outcome, Phase, Phases, Reply, State};
 use crate::config::{InstanceMode, OnError, Reuse};
 use crate::http::{Body, BodyError};
@@ -83,7 +83,7 @@ impl Middleware {
             },
             answered = &mut handling => answered,
         };
-        match answered {
+        match answered.and_then(|response| is_final(response, None)) {
             Ok(response) => {
                 let (parts, body) = Outbound::over(response, hold, &exchange.request.method).into_parts();
                 exchange.reply = Some(Reply { status: parts.status, headers: parts.headers, body });
@@ -107,7 +107,8 @@ impl Middleware {
         }
         // A guest that waits no longer has answered already, or failed.
         let _ = answer.send(response);
-        match handling.await {
+        let came = exchange.response.as_ref().map(|response| response.status);
+        match handling.await.and_then(|response| is_final(response, came)) {
             Ok(response) => {
                 let (made, body) = Outbound::over(response, hold, &exchange.request.method).into_parts();
                 if let Some(parts) = &mut exchange.response {

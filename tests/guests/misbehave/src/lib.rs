@@ -42,6 +42,11 @@ fn misbehave(how: &str) -> PhaseResult {
                 all.push(black_box(vec![1_u8; 1 << 20]));
             }
         }
+        // More than a host should keep.
+        "fields" => {
+            let reply = (0..40_000).fold(Reply::new(418), |reply, number| reply.header(&format!("x-{number}"), "1"));
+            return Ok(reply.into());
+        }
         "fail" => return Err(Error::new("asked to fail")),
         "reply" => return Ok(Reply::new(418).text("asked to reply").into()),
         _ => {}
@@ -88,6 +93,11 @@ impl Plugin for Misbehave {
     }
 
     fn response_headers(&self, request: &Request, response: &Response) -> PhaseResult {
+        if request.header_str("x-misbehave").as_deref() == Some("response-headers=each-field") {
+            for number in 0..40_000 {
+                response.add_header(&format!("x-{number}"), "1")?;
+            }
+        }
         response.set_header("x-misbehave-saw", "response-headers")?;
         in_phase("response-headers", request)
     }

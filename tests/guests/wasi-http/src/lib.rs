@@ -4,6 +4,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a guest prints is a log")]
 #![allow(unsafe_code, reason = "what exports the handler is made by a macro of another crate")]
 
+mod wrong;
+
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -45,7 +47,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Guest {
             "/sleep" => never(),
             "/afterwards" => afterwards(out),
             "/resources" => resources(out),
-            _ => text(out, 404, "no such thing"),
+            other => wrong::answer(other, &request, out),
         }
     }
 }

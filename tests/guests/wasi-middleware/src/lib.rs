@@ -38,6 +38,12 @@ impl Guest for Middleware {
                 drop(handler::handle(request).await);
                 panic!("by choice");
             }
+            // Statuses that announce another response.
+            "/early" => Ok(text(103, "")),
+            "/early-afterwards" => {
+                drop(handler::handle(request).await);
+                Ok(text(101, ""))
+            }
             "/error" => Err(ErrorCode::InternalError(Some("by choice".to_owned()))),
             "/loop" => endless(),
             "/twice" => twice(request).await,

@@ -4,6 +4,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a guest prints is a log")]
 #![allow(unsafe_code, reason = "what exports the handler is made by a macro of another crate")]
 
+mod wrong;
+
 use std::cell::Cell;
 
 use wasip3::clocks::monotonic_clock::wait_for;
@@ -48,7 +50,7 @@ impl wasip3::exports::http::handler::Guest for Guest {
                 wait_for(3_600_000_000_000).await;
                 Ok(text(200, "at last"))
             }
-            _ => Ok(text(404, "no such thing")),
+            other => Ok(wrong::answer(other, &request).await),
         }
     }
 }

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::{Cx, Guest, Interface, Octets, Text, stored_enum};
+use crate::wasm::fields;
 
 /// `types.header-error`.
 #[derive(ComponentType, Lift, Lower, Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +112,7 @@ fn belongs_to_proxy(name: &HeaderName) -> bool {
 }
 
 pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, HeaderError> {
-    HeaderValue::from_bytes(bytes).map_err(|_| HeaderError::InvalidValue)
+    fields::value(bytes).map_err(|_| HeaderError::InvalidValue)
 }
 
 type Edited = wasmtime::Result<Result<(), HeaderError>>;
@@ -131,10 +132,13 @@ fn change(cx: &mut Cx<'_>, name: &Text, bytes: Option<&Octets>) -> wasmtime::Res
 /// Reads several of them.
 fn changes<'a>(
     cx: &mut Cx<'_>,
-    fields: impl ExactSizeIterator<Item = (&'a Text, Option<&'a Octets>)>,
+    list: impl ExactSizeIterator<Item = (&'a Text, Option<&'a Octets>)>,
 ) -> wasmtime::Result<Result<Vec<Change>, HeaderError>> {
-    let mut changes = Vec::with_capacity(fields.len());
-    for (name, bytes) in fields {
+    if list.len() > fields::MOST {
+        return Err(fields::NoRoom.into());
+    }
+    let mut changes = Vec::with_capacity(list.len());
+    for (name, bytes) in list {
         match change(cx, name, bytes)? {
             Ok(change) => changes.push(change),
             Err(error) => return Ok(Err(error)),
@@ -143,58 +147,71 @@ fn changes<'a>(
     Ok(Ok(changes))
 }
 
-fn apply(fields: &mut HeaderMap, (name, value): Change) {
-    match value {
-        Some(value) => drop(fields.insert(name, value)),
-        None => drop(fields.remove(name)),
+fn apply(guest: &mut Guest, side: Side, changes: impl IntoIterator<Item = Change>) -> Edited {
+    let known = match guest.fields_mut(side) {
+        Ok(known) => known,
+        Err(error) => return Ok(Err(error)),
+    };
+    for (name, value) in changes {
+        match value {
+            Some(value) => fields::set(known, name, value)?,
+            None => drop(known.remove(name)),
+        }
     }
+    Ok(Ok(()))
 }
 
 /// Links the functions on header fields.
 pub(super) fn link(interface: &mut Interface<'_>, side: Side) -> wasmtime::Result<()> {
     link_reading(interface, side)?;
     interface.func("set-header", move |mut cx: Cx<'_>, (name, bytes): (Text, Octets)| -> Edited {
-        let change = change(&mut cx, &name, Some(&bytes))?;
-        Ok(change.and_then(|change| {
-            apply(cx.data_mut().fields_mut(side)?, change);
-            Ok(())
-        }))
+        match change(&mut cx, &name, Some(&bytes))? {
+            Ok(change) => apply(cx.data_mut(), side, [change]),
+            Err(error) => Ok(Err(error)),
+        }
     })?;
     interface.func("add-header", move |mut cx: Cx<'_>, (name, bytes): (Text, Octets)| -> Edited {
         let name = writable(&mut cx, &name)?;
         let value = value(bytes.read(&cx)?);
-        Ok(name.and_then(|name| {
-            cx.data_mut().fields_mut(side)?.append(name, value?);
-            Ok(())
-        }))
+        match name.and_then(|name| Ok((cx.data_mut().fields_mut(side)?, name, value?))) {
+            Ok((known, name, value)) => Ok(Ok(fields::add(known, name, value)?)),
+            Err(error) => Ok(Err(error)),
+        }
     })?;
     interface.func("remove-header", move |mut cx: Cx<'_>, (name,): (Text,)| -> Edited {
-        let change = change(&mut cx, &name, None)?;
-        Ok(change.and_then(|change| {
-            apply(cx.data_mut().fields_mut(side)?, change);
-            Ok(())
-        }))
+        match change(&mut cx, &name, None)? {
+            Ok(change) => apply(cx.data_mut(), side, [change]),
+            Err(error) => Ok(Err(error)),
+        }
     })?;
     interface.func("set-headers", move |mut cx: Cx<'_>, (list,): (Vec<(Text, Option<Octets>)>,)| -> Edited {
-        let changes = changes(&mut cx, list.iter().map(|(name, bytes)| (name, bytes.as_ref())))?;
-        Ok(changes.and_then(|changes| {
-            let fields = cx.data_mut().fields_mut(side)?;
-            changes.into_iter().for_each(|change| apply(fields, change));
-            Ok(())
-        }))
+        match changes(&mut cx, list.iter().map(|(name, bytes)| (name, bytes.as_ref())))? {
+            Ok(changes) => apply(cx.data_mut(), side, changes),
+            Err(error) => Ok(Err(error)),
+        }
     })
 }
 
 /// Links what the response has besides: fields that it shall have when it begins.
 pub(super) fn link_preparing(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func("prepare-headers", |mut cx: Cx<'_>, (list,): (Vec<(Text, Octets)>,)| {
-        let fields = changes(&mut cx, list.iter().map(|(name, bytes)| (name, Some(bytes))))?;
-        Ok(fields.and_then(|fields| prepare(cx.data_mut(), fields)))
+        match changes(&mut cx, list.iter().map(|(name, bytes)| (name, Some(bytes))))? {
+            Ok(fields) => prepare(cx.data_mut(), fields),
+            Err(error) => Ok(Err(error)),
+        }
     })
 }
 
-fn prepare(guest: &mut Guest, fields: Vec<Change>) -> Result<Vec<OwnedField>, HeaderError> {
-    let state = guest.state.as_deref_mut().filter(|state| state.may_prepare()).ok_or(HeaderError::TooLate)?;
+/// The most fields that plugins prepare for one response.
+const MOST_PREPARED: usize = 256;
+
+fn prepare(guest: &mut Guest, fields: Vec<Change>) -> wasmtime::Result<Result<Vec<OwnedField>, HeaderError>> {
+    let Some(state) = guest.state.as_deref_mut().filter(|state| state.may_prepare()) else {
+        return Ok(Err(HeaderError::TooLate));
+    };
+    if state.prepared.count() + fields.len() > MOST_PREPARED {
+        wasmtime::bail!("prepare-headers: plugins prepare at most {MOST_PREPARED} fields for a response");
+    }
     let mut replaced = Vec::new();
     for (name, value) in fields {
         let Some(value) = value else { continue };
@@ -202,7 +219,7 @@ fn prepare(guest: &mut Guest, fields: Vec<Change>) -> Result<Vec<OwnedField>, He
             replaced.push((name.as_str().into(), value.as_bytes().into()));
         }
     }
-    Ok(replaced)
+    Ok(Ok(replaced))
 }
 
 fn link_reading(interface: &mut Interface<'_>, side: Side) -> wasmtime::Result<()> {

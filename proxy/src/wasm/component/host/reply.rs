@@ -8,6 +8,7 @@ use super::response::final_status;
 use super::{Cx, Guest, Interface, Octets, Text};
 use crate::chain::{Phase, Reply};
 use crate::http::Body;
+use crate::wasm::fields::{MOST, add};
 
 type Fields = Vec<(Text, Octets)>;
 
@@ -44,14 +45,14 @@ fn send(guest: &mut Guest, status: StatusCode, headers: HeaderMap, body: Bytes) 
 }
 
 fn headers(cx: &mut Cx<'_>, list: &Fields) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
-    let mut headers = HeaderMap::with_capacity(list.len());
+    let mut headers = HeaderMap::with_capacity(list.len().min(MOST));
     for (name, bytes) in list {
         let name = fields::writable(cx, name)?;
         let value = fields::value(bytes.read(cx)?);
         match name.and_then(|name| Ok((name, value?))) {
-            Ok((name, value)) => headers.append(name, value),
+            Ok((name, value)) => add(&mut headers, name, value)?,
             Err(error) => return Ok(Err(error)),
-        };
+        }
     }
     Ok(Ok(headers))
 }

@@ -7,6 +7,7 @@ use super::super::call::{BUFFER_RESPONSE, Call, Side, TRAILERS};
 use super::super::guest::Guest;
 use super::{MODULE, memory, split};
 use crate::chain::State;
+use crate::wasm::fields;
 
 /// Which fields a guest means.
 #[derive(Clone, Copy)]
@@ -115,23 +116,26 @@ fn change(
     let (bytes, guest) = split(&mut caller)?;
     let name = guest.names.parse(memory::read(bytes, name.0, name.1)?)?;
     let value = match value {
-        Some((at, length)) => Some(HeaderValue::from_bytes(memory::read(bytes, at, length)?)?),
+        Some((at, length)) => Some(fields::value(memory::read(bytes, at, length)?)?),
         None => None,
     };
     let (state, call) = guest.in_hand()?;
     let pending = kind.side == Side::Response && !kind.trailers && !call.after_next;
-    let fields = kind.write(state, call)?;
+    let known = kind.write(state, call)?;
     // gofe frames messages itself, and connections are its own: what a guest says about them goes nowhere.
     if belongs_to_proxy(&name) {
         return Ok(());
     }
     let set = (pending && replaces).then(|| name.clone());
     match value {
-        Some(value) if replaces => drop(fields.insert(name, value)),
-        Some(value) => drop(fields.append(name, value)),
-        None => drop(fields.remove(&name)),
+        Some(value) if replaces => fields::set(known, name, value)?,
+        Some(value) => fields::add(known, name, value)?,
+        None => drop(known.remove(&name)),
     }
     if let Some(name) = set.filter(|name| !call.set.contains(name)) {
+        if call.set.len() >= fields::MOST {
+            return Err(fields::NoRoom.into());
+        }
         call.set.push(name);
     }
     Ok(())

@@ -14,7 +14,10 @@ const MAX_MESSAGE: usize = 8 << 10;
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "enable_features", |mut caller: Caller<'_, Guest>, features: u32| {
         let call = &mut caller.data_mut().call;
-        call.features |= features & (BUFFER_REQUEST | BUFFER_RESPONSE | TRAILERS);
+        // Afterwards it is too late: they hold for what the next handler does.
+        if !call.after_next {
+            call.features |= features & (BUFFER_REQUEST | BUFFER_RESPONSE | TRAILERS);
+        }
         call.features
     })?;
     linker.func_wrap(MODULE, "get_config", |mut caller: Caller<'_, Guest>, at: u32, room: u32| {

@@ -10,10 +10,7 @@ use super::super::data::{Event, Host};
 use super::super::pairs;
 use super::{function, give, memory, parts, put_u32};
 use crate::chain::{Phase, State};
-
-/// The most bytes of a value, and the most fields of a map that a guest makes.
-const MAX_VALUE: usize = 64 << 10;
-const MAX_FIELDS: usize = 1000;
+use crate::wasm::fields;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     function!(linker, "proxy_get_header_map_size", get_size, (map: u32, size_at: u32));
@@ -39,10 +36,7 @@ pub(super) fn field(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValu
 }
 
 fn checked(value: &[u8]) -> Result<HeaderValue, Status> {
-    if value.len() > MAX_VALUE {
-        return Err(Status::BadArgument);
-    }
-    HeaderValue::from_bytes(value).map_err(|_| Status::BadArgument)
+    fields::value(value).map_err(|_| Status::BadArgument)
 }
 
 /// Fields of the connection are the proxy's: they are not forwarded, whoever writes them (RFC 9110, section 7.6.1).
@@ -156,7 +150,7 @@ fn get_pairs(cx: &mut Cx<'_>, map: u32, pointer_at: u32, length_at: u32) -> Answ
         pairs::write(&mut scratch, pairs.into_iter());
     }
     let given = give(cx, &scratch, pointer_at, length_at);
-    if scratch.capacity() <= MAX_VALUE {
+    if scratch.capacity() <= fields::LONGEST {
         cx.data_mut().scratch = scratch;
     }
     given
@@ -207,24 +201,17 @@ fn change(cx: &mut Cx<'_>, map: u32, name: (u32, u32), value: (u32, u32), add: b
     }
     let name = host.names.parse(name).map_err(|_| Status::BadArgument)?;
     let value = checked(value)?;
-    let fields = host.fields_mut(map)?;
+    let own = host.fields_mut(map)?;
     if of_connection(&name) {
         return Ok(());
     }
     if name == CONTENT_LENGTH {
         // The length is what the body turns out to be.
-        fields.remove(name);
+        own.remove(name);
         return Ok(());
     }
-    if fields.len() >= MAX_FIELDS && (add || !fields.contains_key(&name)) {
-        return Err(Status::InternalFailure.into());
-    }
-    if add {
-        fields.try_append(name, value).map_err(|_| Status::InternalFailure)?;
-    } else {
-        fields.try_insert(name, value).map_err(|_| Status::InternalFailure)?;
-    }
-    Ok(())
+    let written = if add { fields::add(own, name, value) } else { fields::set(own, name, value) };
+    Ok(written.map_err(|_| Status::InternalFailure)?)
 }
 
 fn remove_value(cx: &mut Cx<'_>, map: u32, name: u32, name_length: u32) -> Answer {
@@ -284,11 +271,11 @@ fn set_pairs(cx: &mut Cx<'_>, map: u32, at: u32, length: u32) -> Answer {
     let map = Map::of(map)?;
     let (memory, host) = parts(cx)?;
     let pairs = pairs::read(memory::read(memory, at, length)?).ok_or(Status::BadArgument)?;
-    if pairs.len() > MAX_FIELDS {
+    if pairs.len() > fields::MOST {
         return Err(Status::BadArgument.into());
     }
     let own = host.fields_mut(map)?.get(HOST).cloned();
-    let mut fields = HeaderMap::with_capacity(pairs.len());
+    let mut made = HeaderMap::with_capacity(pairs.len());
     let mut pseudo = Vec::new();
     for (name, value) in pairs {
         if name.first() == Some(&b':') || (name == b"host" && map == Map::Headers(Side::Request)) {
@@ -297,7 +284,7 @@ fn set_pairs(cx: &mut Cx<'_>, map: u32, at: u32, length: u32) -> Answer {
         }
         let (name, value) = field(name, value)?;
         if !of_connection(&name) && name != CONTENT_LENGTH {
-            fields.try_append(name, value).map_err(|_| Status::BadArgument)?;
+            fields::add(&mut made, name, value).map_err(|_| Status::BadArgument)?;
         }
     }
     for (name, value) in pseudo {
@@ -305,8 +292,8 @@ fn set_pairs(cx: &mut Cx<'_>, map: u32, at: u32, length: u32) -> Answer {
     }
     let own = if map == Map::Headers(Side::Request) { host.fields_mut(map)?.get(HOST).cloned().or(own) } else { own };
     if let (Map::Headers(Side::Request), Some(own)) = (map, own) {
-        fields.insert(HOST, own);
+        made.insert(HOST, own);
     }
-    *host.fields_mut(map)? = fields;
+    *host.fields_mut(map)? = made;
     Ok(())
 }

@@ -2,9 +2,7 @@
 
 use http_body_util::BodyExt;
 
-use super::{Engine, Outcome, answered, env, exchange, runtime};
-use crate::wasm::Artifact;
-use crate::wasm::proxy_wasm::ProxyWasmFilter;
+use super::{Engine, Outcome, ProxyWasmFilter, answered, artifact, env, exchange, runtime};
 
 /// Where guests write what the test looks at, and how much of it they answer with.
 const OUT: usize = 1024;
@@ -50,10 +48,9 @@ fn called(module: &str, function: &str, arguments: &[i64]) -> (u16, Vec<u8>) {
         given.collect::<String>()
     );
     let engine = Engine::new().unwrap();
-    let artifact = Artifact::load(&engine, &wat::parse_str(text).unwrap(), None, None).unwrap();
     let mut env = env("null");
     env.vm.environment.insert("A".to_owned(), "bc".to_owned());
-    let filter = ProxyWasmFilter::load(&engine, &artifact, env).unwrap();
+    let filter = ProxyWasmFilter::load(&engine, &artifact(&engine, &text), env).unwrap();
     let mut exchange = exchange();
     let outcome = answered(&filter, &mut exchange);
     assert!(matches!(outcome, Outcome::Respond), "{function} {arguments:?}: {outcome:?}");

@@ -1,0 +1,146 @@
+//! What no guest should do, and what becomes of it.
+
+use std::io::Write;
+
+use wasip2::http::outgoing_handler;
+use wasip2::http::types::{
+    Fields, IncomingRequest, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam, Scheme,
+};
+
+use super::{answered, begin, begin_request, header, text};
+
+/// Answers requests for these paths; the number that some need is behind a question mark.
+pub(crate) fn answer(path: &str, request: &IncomingRequest, out: ResponseOutparam) {
+    let target = request.path_with_query().unwrap_or_default();
+    let number = target.split_once('?').and_then(|(_, number)| number.parse().ok()).unwrap_or_default();
+    match path {
+        "/set-status" => status(out, number),
+        "/refused" => text(out, 200, &refused()),
+        "/many-fields" => text(out, 200, &fields().to_string()),
+        "/longer" => longer(out),
+        "/bodiless" => bodiless(out, number),
+        "/dropped" => dropped(out),
+        "/endless" => endless(out),
+        "/many" => text(out, 200, &many(&header(request, "x-url"), number)),
+        "/order" => text(out, 200, &order(request)),
+        _ => text(out, 404, "no such thing"),
+    }
+}
+
+fn status(out: ResponseOutparam, status: u16) {
+    let response = OutgoingResponse::new(Fields::new());
+    if response.set_status_code(status).is_err() {
+        return text(out, 200, "refused");
+    }
+    let body = response.body().unwrap();
+    ResponseOutparam::set(out, Ok(response));
+    drop(OutgoingBody::finish(body, None));
+}
+
+/// What of these the host does not take.
+fn refused() -> String {
+    let fields = Fields::new();
+    let names =
+        ["host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "", "x a", "x\n"];
+    let names = names.into_iter().filter(|name| fields.append(name, b"1").is_err()).map(str::trim).collect::<Vec<_>>();
+    let values = ["a\r\nb", "a\0", "fine"];
+    let values = values.iter().filter(|value| fields.append("x-a", value.as_bytes()).is_err()).count();
+    let lengths = ["+5", "-5", "5, 5", "0x5", "", "5"];
+    let lengths = lengths.iter().filter(|length| fields.append("content-length", length.as_bytes()).is_err()).count();
+    let second = fields.append("content-length", b"6").is_err();
+    let request = OutgoingRequest::new(Fields::new());
+    let methods = ["G T", "", "GET\r\nx: y", "PURGE"];
+    let methods =
+        methods.iter().filter(|name| request.set_method(&Method::Other((**name).to_owned())).is_err()).count();
+    let paths = ["x", "http://other/", "/a b", "/\r\nx: y", "/fine"];
+    let paths = paths.iter().filter(|path| request.set_path_with_query(Some(path)).is_err()).count();
+    let hosts = ["a b", "a/b", "", "a\r\nx: y", "fine:80"];
+    let hosts = hosts.iter().filter(|host| request.set_authority(Some(host)).is_err()).count();
+    let schemes = ["a b", "", "fine"];
+    let schemes =
+        schemes.iter().filter(|name| request.set_scheme(Some(&Scheme::Other((**name).to_owned()))).is_err()).count();
+    let immutable = request.headers().append("x-a", b"1").is_err();
+    format!(
+        "{} values={values} lengths={lengths} second={second} methods={methods} paths={paths} hosts={hosts} \
+         schemes={schemes} immutable={immutable}",
+        names.join(",")
+    )
+}
+
+/// How many fields of a kilobyte there is room for.
+fn fields() -> usize {
+    let (fields, value) = (Fields::new(), [b'a'; 1024]);
+    (0..1000).take_while(|number| fields.append(&format!("x-{number}"), &value).is_ok()).count()
+}
+
+/// Sends more than it says.
+fn longer(out: ResponseOutparam) {
+    let headers = Fields::new();
+    headers.set("content-length", &[b"5".to_vec()]).unwrap();
+    let body = begin(out, 200, headers);
+    let mut stream = body.write().unwrap();
+    let _ = stream.write_all(b"seven b");
+    drop(stream);
+    let _ = OutgoingBody::finish(body, None);
+}
+
+/// Sends a body with a response that has none.
+fn bodiless(out: ResponseOutparam, status: u16) {
+    let body = begin(out, status, Fields::new());
+    let mut stream = body.write().unwrap();
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled");
+    drop(stream);
+    let _ = OutgoingBody::finish(body, None);
+}
+
+/// Gives up in the middle of its body.
+fn dropped(out: ResponseOutparam) {
+    let body = begin(out, 200, Fields::new());
+    let mut stream = body.write().unwrap();
+    stream.write_all(b"the first half").unwrap();
+    stream.flush().unwrap();
+    drop((stream, body));
+}
+
+/// Goes on until nobody takes it.
+fn endless(out: ResponseOutparam) {
+    let body = begin(out, 200, Fields::new());
+    let mut stream = body.write().unwrap();
+    while stream.write_all(&[b'a'; 4096]).is_ok() {}
+}
+
+/// Asks a server so many times at once.
+fn many(url: &str, number: u16) -> String {
+    let sent = (0..number)
+        .map(|_| outgoing_handler::handle(begin_request(url, &Method::Get)?, None).map_err(|error| error.to_string()));
+    let sent = sent.collect::<Vec<_>>();
+    let answers = sent.iter().map(|sent| answered(sent.as_ref().map_err(Clone::clone)?));
+    tell(answers.map(|answer| answer.map(drop)))
+}
+
+fn tell(answers: impl Iterator<Item = Result<(), String>>) -> String {
+    let (mut answered, mut refused, mut reason) = (0, 0, String::new());
+    for answer in answers {
+        match answer {
+            Ok(()) => answered += 1,
+            Err(error) => (refused, reason) = (refused + 1, error),
+        }
+    }
+    format!("{answered} {refused} {reason}")
+}
+
+/// Takes things twice that there are once.
+fn order(request: &IncomingRequest) -> String {
+    let consumed = request.consume().unwrap();
+    let twice = request.consume().is_err();
+    let stream = consumed.stream().unwrap();
+    let streams = consumed.stream().is_err();
+    drop(stream);
+    let response = OutgoingResponse::new(Fields::new());
+    let body = response.body().unwrap();
+    let bodies = response.body().is_err();
+    let writer = body.write().unwrap();
+    let writers = body.write().is_err();
+    drop(writer);
+    format!("{twice} {streams} {bodies} {writers}")
+}
