@@ -108,6 +108,10 @@ fn a_plugin_that_writes_fields_without_end_costs_one_request_and_not_its_worker(
         assert_eq!(client.get("/", &[]).body, "hello", "after {wanted}");
     }
     assert_eq!(faults(&gofe, "failed"), 3);
+    // A list whose values are all in one place of its memory.
+    assert_eq!(client.get("/", &[("x-misbehave", "request-headers=overlapping")]).status, 500);
+    gofe.logged("a list has more in it than the guest has memory");
+    assert_eq!(client.get("/", &[]).body, "hello");
 }
 
 #[test]

@@ -16,6 +16,9 @@ use crate::chain::{Fault, FaultKind};
 /// http-wasm plugin hold one each while their upstream works. Beyond it calls fail rather than use the memory of others.
 const MAX_INSTANCES: usize = 2048;
 
+/// A component may always give so many bytes in one call, however little memory it has: on the way they take more.
+const LEAST_PASSED: usize = 1 << 20;
+
 /// What limits a guest. The data of every store dereferences to it.
 pub(super) struct Guard {
     /// What the plugin is given.
@@ -49,7 +52,11 @@ pub(super) fn store<T>(engine: &Engine, data: T) -> Store<T>
 where
     T: DerefMut<Target = Guard> + Send + 'static,
 {
+    let guest: &Guard = &data;
+    let most = guest.env.limits.memory.max(LEAST_PASSED);
     let mut store = Store::new(engine.wasmtime(), data);
+    // What a component gives in one call is copied, and what it gives can be the same bytes many times over.
+    store.set_hostcall_fuel(most);
     store.limiter(|guest| &mut guest.memory);
     store.epoch_deadline_callback(|mut cx| {
         let guest: &mut Guard = cx.data_mut();

@@ -96,6 +96,14 @@ fn a_body_that_a_guest_gives_up_never_looks_whole() {
     }
 }
 
+#[test]
+fn what_a_guest_gives_in_one_call_is_no_more_than_it_has() {
+    let gofe = start("wasi-http", "limits: { memory: 8MiB }");
+    assert_eq!(get(gofe.address, "/overlapping", &[]).status, 502);
+    gofe.logged("too much data is being copied between the host and the guest");
+    assert_eq!(get(gofe.address, "/hello", &[]).status, 200);
+}
+
 // covers wasi:http: types.body
 #[test]
 fn a_body_without_an_end_lasts_as_long_as_somebody_reads_it() {

@@ -1,5 +1,7 @@
 //! What a guest reads and writes of one request and its response, until its call is over.
 
+use std::collections::HashSet;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -250,16 +252,18 @@ fn merge(into: &mut HeaderMap, fields: &mut HeaderMap, set: &mut Vec<HeaderName>
     }
 }
 
-/// Trailers are announced (RFC 9110, section 6.6.2): over HTTP/1.1 others are not sent.
+/// Trailers are announced (RFC 9110, section 6.6.2): over HTTP/1.1 others are not sent. A guest may have thousands of them.
 fn announce(headers: &mut HeaderMap, trailers: &HeaderMap) {
-    for name in trailers.keys() {
-        let announced = headers.get_all(TRAILER).iter().any(|value| {
-            value
-                .to_str()
-                .is_ok_and(|value| value.split(',').any(|known| known.trim().eq_ignore_ascii_case(name.as_str())))
-        });
-        if !announced {
-            headers.append(TRAILER, HeaderValue::from(name.clone()));
-        }
+    if trailers.is_empty() {
+        return;
     }
+    let values = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok());
+    let announced: HashSet<HeaderName> = values.flat_map(|value| value.split(',')).filter_map(named).collect();
+    for name in trailers.keys().filter(|name| !announced.contains(*name)) {
+        headers.append(TRAILER, HeaderValue::from(name.clone()));
+    }
+}
+
+fn named(name: &str) -> Option<HeaderName> {
+    name.trim().parse().ok()
 }

@@ -48,7 +48,7 @@ const RESULTS: usize = 128;
 const DATA: &str = "(data (i32.const 16) \"x-a\") (data (i32.const 32) \"value\") (data (i32.const 48) \"\\ff\\fe\")
     (data (i32.const 64) \"PUT\") (data (i32.const 80) \"/new?q\") (data (i32.const 96) \"x a\")
     (data (i32.const 112) \"a\\0db\") (data (i32.const 128) \"X-UP\") (data (i32.const 144) \"content-length\")
-    (data (i32.const 160) \"/a b\")";
+    (data (i32.const 160) \"/a b\") (data (i32.const 176) \"trailer\") (data (i32.const 192) \"x-b\")";
 
 /// Kinds that there are not, and numbers that are no kinds.
 const UNKNOWN: [i64; 4] = [4, 99, -1, 0x7fff_ffff];
@@ -352,6 +352,22 @@ fn fields_are_written_as_the_guest_has_them_in_memory() {
     assert_eq!(response(&waits, &[("set_header_value", &[1, 128, 4, 32, 5])]), ["value"]);
     assert_eq!(response(&waits, &[("add_header_value", &[1, 128, 4, 32, 5])]), ["1", "value"]);
     assert!(response(&waits, &[("remove_header", &[1, 128, 4])]).is_empty());
+}
+
+// covers http-wasm: set_header_value, add_header_value, remove_header
+#[test]
+fn trailers_are_announced_once() {
+    let answered = answer(&[
+        ("enable_features", &[4]),
+        ("set_header_value", &[1, 176, 7, 16, 3]),
+        ("add_header_value", &[3, 16, 3, 32, 5]),
+        ("add_header_value", &[3, 128, 4, 32, 5]),
+        ("add_header_value", &[3, 192, 3, 32, 5]),
+        ("remove_header", &[3, 192, 3]),
+        ("get_header_names", &[3, OUT, 64]),
+    ]);
+    assert_eq!((answered.result(6), answered.memory(0, 9)), (pair(2, 9), &b"x-a\0x-up\0"[..]));
+    assert_eq!(answered.response("trailer"), [&b"x-a"[..], b"x-up"]);
 }
 
 // covers http-wasm: set_header_value, add_header_value, remove_header

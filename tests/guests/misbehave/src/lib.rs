@@ -82,6 +82,11 @@ impl Plugin for Misbehave {
     }
 
     fn request_headers(&self, request: &Request) -> PhaseResult {
+        if request.header_str("x-misbehave").as_deref() == Some("request-headers=overlapping") {
+            // A thousand values, all of which are the same bytes in memory.
+            let (name, value) = ("x-a", vec![b'a'; 60_000]);
+            request.set_headers(&vec![(name, Some(&value[..])); 1000])?;
+        }
         in_phase("request-headers", request)
     }
 

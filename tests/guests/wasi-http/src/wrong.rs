@@ -20,6 +20,7 @@ pub(crate) fn answer(path: &str, request: &IncomingRequest, out: ResponseOutpara
         "/longer" => longer(out),
         "/bodiless" => bodiless(out, number),
         "/dropped" => dropped(out),
+        "/overlapping" => text(out, 200, &overlapping().to_string()),
         "/endless" => endless(out),
         "/many" => text(out, 200, &many(&header(request, "x-url"), number)),
         "/order" => text(out, 200, &order(request)),
@@ -100,6 +101,16 @@ fn dropped(out: ResponseOutparam) {
     stream.write_all(b"the first half").unwrap();
     stream.flush().unwrap();
     drop((stream, body));
+}
+
+/// Gives a field a thousand values, all of which are the same bytes in its memory.
+#[expect(unsafe_code, reason = "in Rust a value has one owner")]
+fn overlapping() -> bool {
+    let mut one = std::mem::ManuallyDrop::new(vec![b'a'; 60_000]);
+    // SAFETY: nobody writes to them, and nobody drops them.
+    let value = |_| unsafe { Vec::from_raw_parts(one.as_mut_ptr(), one.len(), one.capacity()) };
+    let values = std::mem::ManuallyDrop::new((0..1000).map(value).collect::<Vec<_>>());
+    Fields::new().set("x-a", &values).is_ok()
 }
 
 /// Goes on until nobody takes it.

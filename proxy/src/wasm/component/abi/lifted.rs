@@ -101,6 +101,9 @@ pub(in super::super) trait Item: Value {
 
     /// Reads it from its [`Self::SIZE`] bytes.
     fn load(bytes: &[u8]) -> wasmtime::Result<Self>;
+
+    /// How many bytes elsewhere in the guest's memory it stands for.
+    fn named(&self) -> usize;
 }
 
 /// All parameters of a function.
@@ -157,6 +160,13 @@ macro_rules! spans {
             fn load(bytes: &[u8]) -> wasmtime::Result<Self> {
                 Ok(Self::Core(Span { at: word(bytes), length: word(&bytes[4..]) }))
             }
+
+            fn named(&self) -> usize {
+                match self {
+                    Self::Component(_) => 0,
+                    Self::Core(span) => span.length as usize,
+                }
+            }
         }
     )+};
 }
@@ -193,6 +203,9 @@ numbers! {
     f64: slot => Self::from_bits(slot);
 }
 
+/// What a guest did that gave a list which only fits into its memory because its parts overlap.
+const TOO_MUCH: &str = "a list has more in it than the guest has memory";
+
 impl<T: Item> Value for Vec<T> {
     type Component = Vec<T::Component>;
 
@@ -207,8 +220,14 @@ impl<T: Item> Argument for Vec<T> {
         let size = length.checked_mul(T::SIZE as u32);
         let size = size.ok_or_else(|| wasmtime::format_err!("a list is longer than the guest's memory"))?;
         wasmtime::ensure!(at.is_multiple_of(T::ALIGN as u32), "a list is not aligned");
-        let items = Span { at, length: size }.of(of_guest(cx))?;
-        items.chunks_exact(T::SIZE).map(T::load).collect()
+        let memory = of_guest(cx);
+        let items = Span { at, length: size }.of(memory)?;
+        // A list can name the same bytes again and again, so that it is short and a copy of it is not. Neither the list
+        // nor what it names may be more than what there is, as for components (`set_hostcall_fuel`).
+        wasmtime::ensure!(length as usize * size_of::<T>() <= memory.len(), TOO_MUCH);
+        let items = items.chunks_exact(T::SIZE).map(T::load).collect::<wasmtime::Result<Vec<T>>>()?;
+        wasmtime::ensure!(items.iter().map(T::named).sum::<usize>() <= memory.len(), TOO_MUCH);
+        Ok(items)
     }
 }
 
@@ -226,6 +245,10 @@ impl<T: Item> Item for Option<T> {
 
     fn load(bytes: &[u8]) -> wasmtime::Result<Self> {
         is_some(bytes[0].into())?.then(|| T::load(&bytes[T::ALIGN..])).transpose()
+    }
+
+    fn named(&self) -> usize {
+        self.as_ref().map_or(0, T::named)
     }
 }
 
@@ -252,6 +275,10 @@ impl<A: Item, B: Item> Item for (A, B) {
 
     fn load(bytes: &[u8]) -> wasmtime::Result<Self> {
         Ok((A::load(bytes)?, B::load(&bytes[A::SIZE.next_multiple_of(B::ALIGN)..])?))
+    }
+
+    fn named(&self) -> usize {
+        self.0.named() + self.1.named()
     }
 }
 
