@@ -29,13 +29,14 @@ struct Listeners {
 /// when it ends.
 pub(super) fn run(workspace: &Workspace, gofe: &Path, folder: &Path) -> Result<()> {
     docs::certificates(workspace)?;
-    let cache = folder.join("cache");
-    if cache.exists() {
-        fs::remove_dir_all(&cache)?;
-    }
     let (above, below) = (folder.join("proxy"), folder.join("upstream"));
-    fs::create_dir_all(&above)?;
-    fs::create_dir_all(&below)?;
+    for folder in [&above, &below] {
+        // Each has its cache in its folder.
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
+    }
     let upstream = free_address()?;
     let yaml = format!(
         "workers: 1\nlimits: {{ connections-per-client: 10000 }}\nlisteners: [{{ address: '{upstream}' }}]\n\
