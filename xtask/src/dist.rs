@@ -76,6 +76,13 @@ fn merge(counts: &Path, folder: &Path) -> Result<PathBuf> {
     let digest = Sha256::digest(fs::read(&merged)?);
     let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let named = folder.join(name + ".profdata");
+    // Those of builds before are of no use any more.
+    for old in fs::read_dir(folder)? {
+        let old = old?.path();
+        if old != merged && old.extension().is_some_and(|extension| extension == "profdata") {
+            fs::remove_file(old)?;
+        }
+    }
     fs::rename(merged, &named)?;
     Ok(named)
 }
