@@ -7,7 +7,9 @@ pub mod grpc;
 pub mod hop;
 mod joined;
 pub mod origin;
+mod status;
 pub mod upgrade;
 
 pub use body::{Body, BodyError};
 pub use joined::Joined;
+pub use status::final_status;

@@ -25,6 +25,7 @@ use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicE
 
 use super::{Artifact, Engine, Env, LoadError};
 use crate::chain::{Fault, FaultKind};
+use crate::http::final_status;
 use call::{Call, Ticket};
 use instance::Maker;
 use linked::{Linked, Terms};
@@ -63,7 +64,7 @@ impl Fleet {
 /// came as it is may go on as it is.
 fn is_final(response: Response<WasiBody>, came: Option<StatusCode>) -> Result<Response<WasiBody>, Fault> {
     let status = response.status();
-    if (200..600).contains(&status.as_u16()) || came == Some(status) {
+    if final_status(status.as_u16().into()).is_some() || came == Some(status) {
         return Ok(response);
     }
     let message =

@@ -4,10 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::fields::{self, HeaderError};
-use super::response::final_status;
 use super::{Cx, Guest, Interface, Octets, Text};
 use crate::chain::{Phase, Reply};
-use crate::http::Body;
+use crate::http::{Body, final_status};
 use crate::wasm::fields::{MOST, add};
 
 type Fields = Vec<(Text, Octets)>;
@@ -16,7 +15,7 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     interface.func("send", |mut cx: Cx<'_>, (status, list, body): (u16, Fields, Octets)| {
         let headers = headers(&mut cx, &list)?;
         let body = Bytes::copy_from_slice(body.read(&cx)?);
-        let Some(status) = final_status(status) else {
+        let Some(status) = final_status(status.into()) else {
             wasmtime::bail!("reply.send: {status} is not the status of a final response (200 to 599)");
         };
         Ok(headers.and_then(|headers| send(cx.data_mut(), status, headers, body)))

@@ -1,9 +1,8 @@
 //! `gofe:plugin/response`: the response in hand.
 
-use http::StatusCode;
-
 use super::fields::{self, MessageError, Side};
 use super::{Cx, Guest, Interface};
+use crate::http::final_status;
 
 pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     fields::link(interface, Side::Response)?;
@@ -16,13 +15,8 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
 }
 
 fn set_status(guest: &mut Guest, status: u16) -> Result<(), MessageError> {
-    let status = final_status(status).ok_or(MessageError::Invalid)?;
+    let status = final_status(status.into()).ok_or(MessageError::Invalid)?;
     let state = guest.state.as_deref_mut().filter(|state| state.response_open).ok_or(MessageError::TooLate)?;
     state.response.as_mut().ok_or(MessageError::TooLate)?.status = status;
     Ok(())
-}
-
-/// A status code that a final response may have (RFC 9110, section 15).
-pub(super) fn final_status(status: u16) -> Option<StatusCode> {
-    StatusCode::from_u16(status).ok().filter(|status| (200..=599).contains(&status.as_u16()))
 }

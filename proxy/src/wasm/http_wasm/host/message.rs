@@ -6,6 +6,7 @@ use wasmtime::{Caller, Linker, bail};
 use super::super::call::BUFFER_RESPONSE;
 use super::super::guest::Guest;
 use super::{MODULE, give, memory, split};
+use crate::http::final_status;
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "get_method", |mut caller: Caller<'_, Guest>, at: u32, room: u32| {
@@ -83,9 +84,4 @@ fn target(bytes: &[u8]) -> wasmtime::Result<Uri> {
         bail!("set_uri: a URI begins with `/`");
     }
     Ok(Uri::from(http::uri::PathAndQuery::try_from(bytes)?))
-}
-
-fn final_status(status: u32) -> Option<StatusCode> {
-    let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status))?;
-    StatusCode::from_u16(status).ok()
 }

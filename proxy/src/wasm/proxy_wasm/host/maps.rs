@@ -10,6 +10,7 @@ use super::super::data::{Event, Host};
 use super::super::pairs;
 use super::{function, give, memory, parts, put_u32};
 use crate::chain::{Phase, State};
+use crate::http::final_status;
 use crate::wasm::fields;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
@@ -257,8 +258,7 @@ fn set_pseudo(host: &mut Host, map: Map, name: &[u8], value: &[u8]) -> Result<()
         },
         (Map::Headers(Side::Response), b":status") if state.response_open => {
             let status = StatusCode::from_bytes(value).map_err(bad)?;
-            let status =
-                Some(status).filter(|status| (200..=599).contains(&status.as_u16())).ok_or(Status::BadArgument)?;
+            let status = final_status(status.as_u16().into()).ok_or(Status::BadArgument)?;
             state.response.as_mut().ok_or(Status::BadArgument)?.status = status;
         }
         _ => return Err(Status::BadArgument),

@@ -10,7 +10,7 @@ use super::super::data::{Context, Event, Host};
 use super::super::{pairs, stream};
 use super::{function, give, is_place, memory, parts, put_u32};
 use crate::chain::{Phase, Reply};
-use crate::http::Body;
+use crate::http::{Body, final_status};
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     function!(linker, "proxy_set_effective_context", set_effective_context, (context: u32));
@@ -125,8 +125,7 @@ fn send_local_response(
     memory::read(memory, details, details_length)?;
     let body = memory::read(memory, body, body_length)?;
     let fields = pairs::read(memory::read(memory, headers, headers_length)?).ok_or(Status::BadArgument)?;
-    let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let status = status.filter(|status| (200..=599).contains(&status.as_u16())).ok_or(Status::BadArgument)?;
+    let status = final_status(status).ok_or(Status::BadArgument)?;
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         let (name, value) = super::maps::field(name, value)?;
