@@ -174,14 +174,16 @@ fn compile(engine: &Engine, bytes: &[u8], shape: &Shape, abi: Abi) -> Result<Cod
             guarded(|| carries_the_world(bytes))?;
             Ok(code)
         }
-        Abi::Gofe if !shape.component => {
-            Module::validate(engine.wasmtime(), bytes).map_err(refused)?;
-            let encoded = guarded(|| carries_the_world(bytes).and_then(|()| encode(bytes)))?;
-            component(&encoded)
-        }
+        Abi::Gofe if !shape.component => component(&componentize(engine, bytes)?),
         _ if shape.component => component(bytes),
         _ => module(bytes),
     }
+}
+
+/// Makes a component of a core module that carries gofe's world.
+fn componentize(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, ArtifactError> {
+    Module::validate(engine.wasmtime(), bytes).map_err(|error| ArtifactError::Compile(format!("{error:#}")))?;
+    guarded(|| carries_the_world(bytes).and_then(|()| encode(bytes)))
 }
 
 /// Reads type sections: the crates that do panic on some that no bindings generator writes, and the file is a stranger's. They
@@ -245,9 +247,7 @@ mod tests {
         let read = |bytes: &[u8]| {
             let shape = super::Shape::read(bytes)?;
             shape.abi()?;
-            wasmtime::Module::validate(engine.wasmtime(), bytes)
-                .map_err(|error| ArtifactError::Compile(error.to_string()))?;
-            super::guarded(|| super::carries_the_world(bytes).and_then(|()| super::encode(bytes)).map(drop))
+            super::componentize(&engine, bytes).map(drop)
         };
         assert!(read(plugin).is_ok());
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
