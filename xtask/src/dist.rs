@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, emptied};
 use crate::{process, setup};
 
 /// Builds and says where the binary is.
@@ -22,14 +22,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     setup::h2load()?;
     let folder = workspace.target.join("training");
     let counts = folder.join("counts");
-    if counts.exists() {
-        // They are of another build.
-        fs::remove_dir_all(&counts)?;
-    }
+    // Those that are there are of another build.
+    emptied(&counts)?;
     let flag = format!("-Cprofile-generate={}", counts.display());
     let counting = compile(workspace, &flag, &folder.join("build"))?;
     training::run(workspace, &counting, &folder)?;
-    let profile = merge(&counts, &folder)?;
+    let profile = merge(&counts, &folder.join("profile"))?;
     let built = compile(workspace, &format!("-Cprofile-use={}", profile.display()), &workspace.target)?;
     eprintln!("{}", built.display());
     Ok(())
@@ -68,21 +66,15 @@ fn compile(workspace: &Workspace, flag: &str, target: &Path) -> Result<PathBuf> 
     path(target)
 }
 
-/// One profile of all counts. Its name has its digest: cargo does not look into the file, and builds anew only where the
+/// One profile of all counts, in the place of that of the build before. Its name has its digest: cargo does not look into the file, and builds anew only where the
 /// flag differs.
 fn merge(counts: &Path, folder: &Path) -> Result<PathBuf> {
+    emptied(folder)?;
     let merged = folder.join("merged.profdata");
     process::run(Command::new(setup::llvm_profdata()?).arg("merge").arg("-o").arg(&merged).arg(counts))?;
     let digest = Sha256::digest(fs::read(&merged)?);
     let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let named = folder.join(name + ".profdata");
-    // Those of builds before are of no use any more.
-    for old in fs::read_dir(folder)? {
-        let old = old?.path();
-        if old != merged && old.extension().is_some_and(|extension| extension == "profdata") {
-            fs::remove_file(old)?;
-        }
-    }
     fs::rename(merged, &named)?;
     Ok(named)
 }

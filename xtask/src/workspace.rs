@@ -147,6 +147,14 @@ impl RawPackage {
     }
 }
 
+/// Makes a folder that has nothing in it, whatever was there.
+pub(crate) fn emptied(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(fs::create_dir_all(folder)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, emptied};
 use crate::{dist, guests};
 use load::{Answered, Load};
 use parties::{Client, Gofe, Upstream};
@@ -147,11 +147,7 @@ impl<'a> Bench<'a> {
     }
 
     fn forget_compiled_code(&self) -> Result<()> {
-        let cache = self.folder.join("cache");
-        if cache.exists() {
-            fs::remove_dir_all(&cache)?;
-        }
-        Ok(fs::create_dir_all(cache)?)
+        emptied(&self.folder.join("cache"))
     }
 
     /// From the start of the process to its first answer.

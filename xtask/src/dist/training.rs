@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 
 use crate::bench::filter;
 use crate::bench::swap::parties::{Gofe, free_address};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, emptied};
 use crate::{docs, process};
 
 /// Requests of each load. They take seconds, and are far more than the start and the compilation of the plugins weigh.
@@ -32,10 +32,7 @@ pub(super) fn run(workspace: &Workspace, gofe: &Path, folder: &Path) -> Result<(
     let (above, below) = (folder.join("proxy"), folder.join("upstream"));
     for folder in [&above, &below] {
         // Each has its cache in its folder.
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
-        fs::create_dir_all(folder)?;
+        emptied(folder)?;
     }
     let upstream = free_address()?;
     let yaml = format!(

@@ -14,6 +14,7 @@ use super::profile::Threads;
 use super::scenario::{self, Modules, Scenario};
 use super::{profile, traffic};
 use crate::process;
+use crate::workspace::emptied;
 
 /// A signal's name and number.
 const END: (&str, i32) = ("ALRM", 14);
@@ -43,10 +44,7 @@ impl Subject {
         let file = self.folder.join("gofe.yaml");
         fs::write(&file, scenario::configuration(&scenario.plugins, scenario.governed, upstream, &self.modules))?;
         let profiles = self.folder.join("profiles");
-        if profiles.exists() {
-            fs::remove_dir_all(&profiles)?;
-        }
-        fs::create_dir_all(&profiles)?;
+        emptied(&profiles)?;
         let mut command = self.valgrind();
         command.args(["--quiet", "--tool=callgrind", "--separate-threads=yes", "--dump-line=no"]);
         command.arg(format!("--callgrind-out-file={}", profiles.join("thread").display()));

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 
 use super::text;
+use crate::workspace::emptied;
 
 /// Connections of the load.
 const CONNECTIONS: u32 = 32;
@@ -33,11 +34,9 @@ impl Load {
     /// Starts it on CPU 1: at this rate, or as fast as answers come.
     pub(super) fn start(folder: &Path, to: SocketAddr, rate: Option<u32>, duration: Duration) -> Result<Self> {
         // Not in gofe's folder, which gofe watches: there is a change at each buffer that is written.
-        let log = folder.join("load").join("requests");
-        fs::create_dir_all(folder.join("load"))?;
-        if log.exists() {
-            fs::remove_file(&log)?;
-        }
+        let folder = folder.join("load");
+        emptied(&folder)?;
+        let log = folder.join("requests");
         let mut command = Command::new("taskset");
         command.args(["-c", "1", "h2load", "--h1", "-t1"]);
         command.arg(format!("-c{CONNECTIONS}")).arg(format!("-D{}", duration.as_secs()));
