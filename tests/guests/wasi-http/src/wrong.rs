@@ -1,13 +1,17 @@
 //! What no guest should do, and what becomes of it.
 
+mod refused;
+
 use std::io::Write;
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    Fields, IncomingRequest, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam, Scheme,
+    Fields, IncomingRequest, Method, OutgoingBody, OutgoingRequest as Request, OutgoingResponse, ResponseOutparam,
+    Scheme,
 };
 
 use super::{answered, begin, begin_request, header, text};
+use refused::{refused, room};
 
 /// Answers requests for these paths; the number that some need is behind a question mark.
 pub(crate) fn answer(path: &str, request: &IncomingRequest, out: ResponseOutparam) {
@@ -15,8 +19,11 @@ pub(crate) fn answer(path: &str, request: &IncomingRequest, out: ResponseOutpara
     let number = target.split_once('?').and_then(|(_, number)| number.parse().ok()).unwrap_or_default();
     match path {
         "/set-status" => status(out, number),
-        "/refused" => text(out, 200, &refused()),
-        "/many-fields" => text(out, 200, &fields().to_string()),
+        "/refused" => {
+            let request = Request::new(Fields::new());
+            text(out, 200, &refused(&request, &request.headers()));
+        }
+        "/many-fields" => text(out, 200, &room().to_string()),
         "/longer" => longer(out),
         "/bodiless" => bodiless(out, number),
         "/dropped" => dropped(out),
@@ -36,42 +43,6 @@ fn status(out: ResponseOutparam, status: u16) {
     let body = response.body().unwrap();
     ResponseOutparam::set(out, Ok(response));
     drop(OutgoingBody::finish(body, None));
-}
-
-/// What of these the host does not take.
-fn refused() -> String {
-    let fields = Fields::new();
-    let names =
-        ["host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "", "x a", "x\n"];
-    let names = names.into_iter().filter(|name| fields.append(name, b"1").is_err()).map(str::trim).collect::<Vec<_>>();
-    let values = ["a\r\nb", "a\0", "fine"];
-    let values = values.iter().filter(|value| fields.append("x-a", value.as_bytes()).is_err()).count();
-    let lengths = ["+5", "-5", "5, 5", "0x5", "", "5"];
-    let lengths = lengths.iter().filter(|length| fields.append("content-length", length.as_bytes()).is_err()).count();
-    let second = fields.append("content-length", b"6").is_err();
-    let request = OutgoingRequest::new(Fields::new());
-    let methods = ["G T", "", "GET\r\nx: y", "PURGE"];
-    let methods =
-        methods.iter().filter(|name| request.set_method(&Method::Other((**name).to_owned())).is_err()).count();
-    let paths = ["x", "http://other/", "/a b", "/\r\nx: y", "/fine"];
-    let paths = paths.iter().filter(|path| request.set_path_with_query(Some(path)).is_err()).count();
-    let hosts = ["a b", "a/b", "", "a\r\nx: y", "fine:80"];
-    let hosts = hosts.iter().filter(|host| request.set_authority(Some(host)).is_err()).count();
-    let schemes = ["a b", "", "fine"];
-    let schemes =
-        schemes.iter().filter(|name| request.set_scheme(Some(&Scheme::Other((**name).to_owned()))).is_err()).count();
-    let immutable = request.headers().append("x-a", b"1").is_err();
-    format!(
-        "{} values={values} lengths={lengths} second={second} methods={methods} paths={paths} hosts={hosts} \
-         schemes={schemes} immutable={immutable}",
-        names.join(",")
-    )
-}
-
-/// How many fields of a kilobyte there is room for.
-fn fields() -> usize {
-    let (fields, value) = (Fields::new(), [b'a'; 1024]);
-    (0..1000).take_while(|number| fields.append(&format!("x-{number}"), &value).is_ok()).count()
 }
 
 /// Sends more than it says.

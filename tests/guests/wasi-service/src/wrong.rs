@@ -1,5 +1,8 @@
 //! What no guest should do, and what becomes of it.
 
+#[path = "../../wasi-http/src/wrong/refused.rs"]
+mod refused;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
@@ -9,6 +12,7 @@ use wasip3::http::types::{ErrorCode, Fields, Method, Request, Response, Scheme};
 use wasip3::{spawn_local, wit_future, wit_stream};
 
 use super::{fields, header, no_trailers, onward, respond, text};
+use refused::{refused, room};
 
 /// Answers requests for these paths; the number that some need is behind a question mark.
 pub(crate) async fn answer(path: &str, request: &Request) -> Response {
@@ -16,8 +20,11 @@ pub(crate) async fn answer(path: &str, request: &Request) -> Response {
     let number = target.split_once('?').and_then(|(_, number)| number.parse().ok()).unwrap_or_default();
     match path {
         "/set-status" => status(number),
-        "/refused" => text(200, &refused()),
-        "/many-fields" => text(200, &many_fields().to_string()),
+        "/refused" => {
+            let (request, _) = Request::new(Fields::new(), None, no_trailers(), None);
+            text(200, &refused(&request, &request.get_headers()))
+        }
+        "/many-fields" => text(200, &room().to_string()),
         "/longer" => body(200, &[("content-length", "5")], b"seven b"),
         "/bodiless" => body(number, &[], b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled"),
         "/dropped" => dropped(),
@@ -33,42 +40,6 @@ fn status(status: u16) -> Response {
         return text(200, "refused");
     }
     response
-}
-
-/// What of these the host does not take.
-fn refused() -> String {
-    let fields = Fields::new();
-    let names =
-        ["host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "", "x a", "x\n"];
-    let names = names.into_iter().filter(|name| fields.append(name, b"1").is_err()).map(str::trim).collect::<Vec<_>>();
-    let values = ["a\r\nb", "a\0", "fine"];
-    let values = values.iter().filter(|value| fields.append("x-a", value.as_bytes()).is_err()).count();
-    let lengths = ["+5", "-5", "5, 5", "0x5", "", "5"];
-    let lengths = lengths.iter().filter(|length| fields.append("content-length", length.as_bytes()).is_err()).count();
-    let second = fields.append("content-length", b"6").is_err();
-    let (request, _) = Request::new(Fields::new(), None, no_trailers(), None);
-    let methods = ["G T", "", "GET\r\nx: y", "PURGE"];
-    let methods =
-        methods.iter().filter(|name| request.set_method(&Method::Other((**name).to_owned())).is_err()).count();
-    let paths = ["x", "http://other/", "/a b", "/\r\nx: y", "/fine"];
-    let paths = paths.iter().filter(|path| request.set_path_with_query(Some(path)).is_err()).count();
-    let hosts = ["a b", "a/b", "", "a\r\nx: y", "fine:80"];
-    let hosts = hosts.iter().filter(|host| request.set_authority(Some(host)).is_err()).count();
-    let schemes = ["a b", "", "fine"];
-    let schemes =
-        schemes.iter().filter(|name| request.set_scheme(Some(&Scheme::Other((**name).to_owned()))).is_err()).count();
-    let immutable = request.get_headers().append("x-a", b"1").is_err();
-    format!(
-        "{} values={values} lengths={lengths} second={second} methods={methods} paths={paths} hosts={hosts} \
-         schemes={schemes} immutable={immutable}",
-        names.join(",")
-    )
-}
-
-/// How many fields of a kilobyte there is room for.
-fn many_fields() -> usize {
-    let (fields, value) = (Fields::new(), [b'a'; 1024]);
-    (0..1000).take_while(|number| fields.append(&format!("x-{number}"), &value).is_ok()).count()
 }
 
 fn body(status: u16, headers: &[(&str, &str)], bytes: &'static [u8]) -> Response {
