@@ -308,7 +308,7 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// How long an unused connection is kept. Default 60 s.
     pub idle_timeout: Duration,
-    /// Unused connections kept to one endpoint, in each worker. Default 128.
+    /// Unused connections kept to one endpoint, in each worker; more for the seconds after many requests at a time. Default 128.
     pub idle_connections: usize,
     /// How endpoints are asked whether they are well; absent where they are not.
     pub health: Option<Health>,

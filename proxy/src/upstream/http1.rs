@@ -26,7 +26,7 @@ use self::relay::Relay;
 use super::connections::Turn;
 use super::message::{self, Spare};
 use super::proxy_header::Ends;
-use super::slot::{Failure, Flight, Life, Slot, Terms};
+use super::slot::{Failure, Flight, Life, Limits, Slot, Terms};
 use super::upload::{self, Watch};
 use super::wire::Wire;
 use crate::http::upgrade::Asked;
@@ -38,6 +38,10 @@ const BUFFER: usize = 64 << 10;
 
 /// How often unused connections are looked at, to close those that the endpoint has closed.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How long more connections than are to be kept may be unused. Answers come in rows, and what a row leaves over the next one
+/// needs: closed at once, it would be made again.
+pub(super) const SURPLUS: Duration = Duration::from_secs(1);
 
 type Connection = http1::Connection<TokioIo<Wire>, Body>;
 
@@ -185,12 +189,22 @@ impl Parked {
     }
 
     /// Closes what was unused for too long, and what the endpoint closed; when to look again.
-    pub(super) fn sweep(&mut self, now: Instant, idle_timeout: Duration) -> Option<Instant> {
+    pub(super) fn sweep(&mut self, now: Instant, limits: &Limits) -> Option<Instant> {
+        let mut surplus = self.surplus(limits);
         self.0.retain_mut(|(link, since)| {
+            let most = if surplus > 0 { SURPLUS.min(limits.idle_timeout) } else { limits.idle_timeout };
             link.advance();
-            link.is_ready() && now.duration_since(*since) < idle_timeout && link.life.goes_on(|| now)
+            let stays = link.is_ready() && now.duration_since(*since) < most && link.life.goes_on(|| now);
+            surplus = surplus.saturating_sub(usize::from(!stays));
+            stays
         });
-        self.0.first().map(|(_, since)| (*since + idle_timeout).min(now + LOOK))
+        let look = if self.surplus(limits) > 0 { SURPLUS } else { LOOK };
+        self.0.first().map(|(_, since)| (*since + limits.idle_timeout).min(now + look))
+    }
+
+    /// How many more there are than are to be kept.
+    fn surplus(&self, limits: &Limits) -> usize {
+        self.0.len().saturating_sub(limits.idle_connections)
     }
 }
 
@@ -334,11 +348,11 @@ fn park(link: Link, flight: &Flight) {
             _ => slot.parked_one.notify_one(),
         }
     }
+    if slot.limits.idle_connections == 0 {
+        return;
+    }
     let first = {
         let mut parked = slot.parked.lock();
-        if parked.0.len() >= slot.limits.idle_connections {
-            return;
-        }
         parked.0.push((link, now));
         parked.0.len() == 1
     };

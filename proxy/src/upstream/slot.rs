@@ -322,14 +322,15 @@ impl Slot {
         // Without a runtime there are no connections either: they live in tasks of it.
         if let Ok(runtime) = Handle::try_current() {
             *sweeping = true;
-            runtime.spawn(sweep(Sweeping(Arc::downgrade(self)), Instant::now() + self.limits.idle_timeout));
+            let first = Instant::now() + self.limits.idle_timeout.min(http1::SURPLUS);
+            runtime.spawn(sweep(Sweeping(Arc::downgrade(self)), first));
         }
     }
 
     /// Closes what was unused for too long; when to look again, where anything is left.
     fn sweep(&self) -> Option<Instant> {
         let now = Instant::now();
-        let parked = self.parked.lock().sweep(now, self.limits.idle_timeout);
+        let parked = self.parked.lock().sweep(now, &self.limits);
         let linked = self.links.sweep(now, self.limits.idle_timeout);
         parked.into_iter().chain(linked).min()
     }

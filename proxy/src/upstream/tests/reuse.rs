@@ -188,19 +188,52 @@ async fn an_unused_connection_is_closed_in_time_though_nobody_asks() {
     }
 }
 
+/// So many requests at a time, and all of their responses.
+async fn ask_at_once(cluster: &Cluster, requests: usize) {
+    let mut answers = Vec::new();
+    for _ in 0..requests {
+        answers.push(cluster.send(0, get(), Hint::default()).await.unwrap());
+    }
+    for answer in answers {
+        text(answer).await.unwrap();
+    }
+}
+
 #[tokio::test]
-async fn no_more_connections_are_kept_than_allowed() {
-    let peer = Peer::always(OK).await;
+async fn more_connections_than_are_kept_serve_the_next_row_and_are_then_closed() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let peer = Peer::new(move |_, mut wire| {
+        let tell = tell.clone();
+        async move {
+            while wire.head().await.is_some() {
+                wire.say(OK).await;
+            }
+            tell.send(()).unwrap();
+        }
+    })
+    .await;
     let mut config = config(&[peer.address]);
     config.idle_connections = 1;
     let cluster = Cluster::new("users", &config, None, 1);
-    for expected in [2, 3] {
-        let first = cluster.send(0, get(), Hint::default()).await.unwrap();
-        let second = cluster.send(0, get(), Hint::default()).await.unwrap();
-        text(first).await.unwrap();
-        text(second).await.unwrap();
-        assert_eq!(peer.accepted(), expected);
+    ask_at_once(&cluster, 3).await;
+    ask_at_once(&cluster, 3).await;
+    assert_eq!(peer.accepted(), 3);
+    for _ in 0..2 {
+        told.recv().await.unwrap();
     }
+    ask_at_once(&cluster, 2).await;
+    assert_eq!(peer.accepted(), 4);
+}
+
+#[tokio::test]
+async fn where_none_are_to_be_kept_each_request_has_its_own_connection() {
+    let peer = Peer::always(OK).await;
+    let mut config = config(&[peer.address]);
+    config.idle_connections = 0;
+    let cluster = Cluster::new("users", &config, None, 1);
+    ask_at_once(&cluster, 2).await;
+    ask_at_once(&cluster, 1).await;
+    assert_eq!(peer.accepted(), 3);
 }
 
 #[tokio::test]
