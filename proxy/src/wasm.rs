@@ -3,6 +3,7 @@
 //! This is the only module that knows wasmtime. To the request path a plugin is a [`crate::chain::Filter`].
 
 mod artifact;
+mod clock;
 mod compilers;
 mod component;
 mod engine;

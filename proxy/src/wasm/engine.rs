@@ -1,21 +1,15 @@
-//! The engine that runs guests, and the clock that interrupts them.
+//! The engine that runs guests.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
-use std::time::Duration;
 
 use rayon::ThreadPool;
 use tracing::warn;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::clock::Clock;
 use super::compilers::compilers;
 use super::functions::Functions;
 
-/// The time between two epoch ticks: how long a guest runs before it lets others on its worker run.
-pub(super) const TICK: Duration = Duration::from_millis(1);
-/// How many ticks without a running guest before the clock goes to sleep.
-const TICKS_UNTIL_SLEEP: u32 = 64;
 /// How many instances there can be at a time, in all plugins and workers.
 const MAX_INSTANCES: u32 = 4096;
 /// The fewest instances that are worth a start. Each takes 4 GiB of addresses, though hardly any memory.
@@ -71,7 +65,7 @@ impl Engine {
         };
         let (inner, functions) = pair.clone();
         // Of two that were made at a time, one counts.
-        self.clock.beside.get_or_init(|| inner.clone());
+        self.clock.tick_too(&inner);
         Ok(Self { inner, functions, ..self.clone() })
     }
 
@@ -146,72 +140,4 @@ fn config(instances: u32, concurrent: bool) -> Config {
         .async_stack_size(1 << 20)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
-}
-
-/// Ticks the engine's epoch while guests run, and sleeps while none does, so that an idle gofe uses no processor.
-pub(super) struct Clock {
-    /// A guest ran since the last look.
-    active: AtomicBool,
-    /// The thread sleeps, or is about to.
-    asleep: AtomicBool,
-    thread: OnceLock<Thread>,
-    /// The other engine, where there is one.
-    beside: OnceLock<wasmtime::Engine>,
-}
-
-impl Clock {
-    fn start(engine: wasmtime::Engine) -> Arc<Self> {
-        let clock = Arc::new(Self {
-            active: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
-            thread: OnceLock::new(),
-            beside: OnceLock::new(),
-        });
-        let weak = Arc::downgrade(&clock);
-        let spawned = std::thread::Builder::new().name("gofe-epoch".into()).spawn(move || {
-            let mut quiet = 0;
-            loop {
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
-                let Some(clock) = weak.upgrade() else { return };
-                if let Some(engine) = clock.beside.get() {
-                    engine.increment_epoch();
-                }
-                quiet += 1;
-                if quiet >= TICKS_UNTIL_SLEEP {
-                    quiet = 0;
-                    clock.sleep_if_quiet();
-                }
-            }
-        });
-        if let Ok(handle) = spawned {
-            clock.thread.set(handle.thread().clone()).expect("the thread is set once");
-        }
-        clock
-    }
-
-    fn sleep_if_quiet(&self) {
-        if self.active.swap(false, Ordering::SeqCst) {
-            return;
-        }
-        self.asleep.store(true, Ordering::SeqCst);
-        if !self.active.load(Ordering::SeqCst) {
-            // The time-out lets the thread look whether the engine is gone.
-            std::thread::park_timeout(Duration::from_secs(1));
-        }
-        self.asleep.store(false, Ordering::SeqCst);
-    }
-
-    /// A guest is about to run, or runs. Each call says so, and each tick says it again from within the guest,
-    /// so the clock cannot fall asleep under a running guest.
-    pub(super) fn wake(&self) {
-        if !self.active.load(Ordering::Relaxed) {
-            self.active.store(true, Ordering::SeqCst);
-        }
-        if self.asleep.load(Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-use super::engine::TICK;
+use super::clock::TICK;
 
 /// How long a plugin may take to configure itself.
 pub(super) const CONFIGURE_TIME: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// A new budget. The first tick comes within a tick's length of the start, so it is not counted.
+    /// A new budget. The first tick comes at any time after the start, so it is not counted.
     pub(super) fn grant(&mut self, time: Duration) {
         self.granted = ticks(time) + 1;
         self.left = self.granted;
@@ -56,7 +56,8 @@ impl Budget {
         self.left > 0
     }
 
-    /// Whether the guest ran for longer than a tick. The first one may come right after the start.
+    /// Whether the guest ran for longer than a tick. The first one may come right after the start, the second does not come
+    /// sooner than a tick's time after the first.
     pub(super) fn overran(&self) -> bool {
         self.ticks > 1
     }

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use wasmtime::{InstancePre, Linker};
 
-use super::engine::TICK;
+use super::clock::TICK;
 use super::{Abi, Artifact, Engine, Env, LoadError};
 use crate::chain::{BodyPolicy, Exchange, Filter, Interest, Outcome, Phase, Phases};
 use crate::config::OnError;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use super::engine::Clock;
+use super::clock::Clock;
 use super::limits::{Budget, MemoryCap};
 use super::{Engine, Env, LoadError};
 use crate::chain::{Fault, FaultKind};
@@ -42,7 +42,7 @@ impl Guard {
     /// The guest waited in a host function: that was not its time, and the clock may have gone to sleep meanwhile.
     pub(super) fn waited(&mut self) {
         self.budget.away = true;
-        self.clock.wake();
+        self.clock.hurry();
     }
 }
 
@@ -60,7 +60,7 @@ where
     store.limiter(|guest| &mut guest.memory);
     store.epoch_deadline_callback(|mut cx| {
         let guest: &mut Guard = cx.data_mut();
-        guest.clock.wake();
+        guest.clock.hurry();
         if !guest.budget.tick() {
             return Ok(UpdateDeadline::Interrupt);
         }
@@ -73,7 +73,7 @@ where
             1,
             Box::pin(async move {
                 tokio::task::yield_now().await;
-                clock.wake();
+                clock.hurry();
             }),
         ))
     });
@@ -89,7 +89,11 @@ where
     store.set_epoch_deadline(1);
     let guest: &mut Guard = store.data_mut();
     guest.budget.grant(time);
-    guest.clock.wake();
+    if guest.yields || Clock::is_short(time) {
+        guest.clock.hurry();
+    } else {
+        guest.clock.wake();
+    }
 }
 
 /// What kind of failure an error is, and what happened.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
 use super::super::Env;
-use super::super::engine::Clock;
+use super::super::clock::Clock;
 use super::super::store::Guard;
 use super::super::wasi::empty_world;
 use super::abi::Core;

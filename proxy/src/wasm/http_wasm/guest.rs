@@ -7,7 +7,7 @@ use wasmtime::Memory;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use super::super::Env;
-use super::super::engine::Clock;
+use super::super::clock::Clock;
 use super::super::names::Names;
 use super::super::store::Guard;
 use super::super::wasi::empty_world;

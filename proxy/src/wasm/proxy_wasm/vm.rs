@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use wasmtime::{Instance, Store, TypedFunc, UpdateDeadline, WasmParams, WasmResults};
+use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 use super::super::limits::CONFIGURE_TIME;
 use super::super::store::{self, Count, Guard};
@@ -31,15 +31,11 @@ impl Vm {
     /// Starts a VM, and lets the plugin read its configuration.
     pub(super) fn start(code: &Arc<Code>, slot: Weak<Slot>, serial: u64) -> Result<Box<Self>, LoadError> {
         let mut count = Count::new(&code.live, &code.env)?;
-        let guard = Guard::new(code.env.clone(), code.engine.clock().clone());
-        let mut store = store::store(&code.engine, Host::new(guard, slot));
+        let mut guard = Guard::new(code.env.clone(), code.engine.clock().clone());
         // One memory serves many streams, so a call is never left in the middle: another would find the guest in
         // disorder. It goes on to its end or to its deadline.
-        store.epoch_deadline_callback(|mut cx| {
-            let host = cx.data_mut();
-            host.clock.wake();
-            Ok(if host.budget.tick() { UpdateDeadline::Continue(1) } else { UpdateDeadline::Interrupt })
-        });
+        guard.yields = false;
+        let mut store = store::store(&code.engine, Host::new(guard, slot));
         let instance = match code.pre.instantiate(&mut store) {
             Ok(instance) => instance,
             Err(error) => return Err(LoadError::Failed(store::fault(&store, &error).message)),

@@ -9,7 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::super::Env;
-use super::super::engine::Clock;
+use super::super::clock::Clock;
 use super::super::store::Guard;
 use super::super::wasi::empty_world;
 use super::hooks::Hooks;

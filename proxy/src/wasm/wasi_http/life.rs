@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::super::engine::Clock;
+use super::super::clock::Clock;
 use super::call::Call;
 
 /// The requests of an instance.
@@ -70,7 +70,7 @@ impl Life {
     /// The work on a request goes on: the guest gets its time anew, and its clock ticks.
     pub(super) fn goes_on(&self) {
         self.renewed.store(true, Relaxed);
-        self.clock.wake();
+        self.clock.hurry();
     }
 
     /// Requests whose response has not ended.
