@@ -50,6 +50,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes bytes.
+    #[inline]
     pub(in super::super) fn put(&mut self, at: u32, bytes: &[u8]) -> wasmtime::Result<()> {
         if matches!(self.memory, Memory::Count(_)) {
             return Ok(());
@@ -94,6 +95,7 @@ fn length<T>(items: &[T]) -> wasmtime::Result<u32> {
 }
 
 /// Writes a result at the address that the guest gave.
+#[inline]
 pub(super) fn store<T: Stored>(result: &T, cx: Cx<'_>, at: u32) -> wasmtime::Result<()> {
     wasmtime::ensure!(at.is_multiple_of(T::ALIGN), "the address of a result is not aligned");
     result.store(&mut Writer::new(cx, Memory::Call)?, at)
@@ -124,6 +126,7 @@ macro_rules! numbers {
             const SIZE: u32 = size_of::<$type>() as u32;
             const ALIGN: u32 = Self::SIZE;
 
+            #[inline]
             fn store(&self, out: &mut Writer<'_>, at: u32) -> wasmtime::Result<()> {
                 out.put(at, &self.to_le_bytes())
             }
@@ -161,6 +164,7 @@ impl Stored for bool {
     const SIZE: u32 = 1;
     const ALIGN: u32 = 1;
 
+    #[inline]
     fn store(&self, out: &mut Writer<'_>, at: u32) -> wasmtime::Result<()> {
         out.put(at, &[u8::from(*self)])
     }
