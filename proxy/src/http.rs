@@ -6,10 +6,12 @@ pub mod edge;
 pub mod grpc;
 pub mod hop;
 mod joined;
+mod method;
 pub mod origin;
 mod status;
 pub mod upgrade;
 
 pub use body::{Body, BodyError};
 pub use joined::Joined;
+pub use method::assignable_method;
 pub use status::final_status;

@@ -56,6 +56,15 @@ fn held_back() -> (Upstream, Arc<Semaphore>, Arc<AtomicUsize>) {
 }
 
 #[test]
+fn a_method_is_any_token_but_for_the_one_that_makes_a_tunnel() {
+    let gofe = probing("");
+    assert_eq!(probe(&gofe, "method PURGE"), " PURGE");
+    for name in ["CONNECT", "a,b"] {
+        assert_eq!(probe(&gofe, &format!("method {name}")), "invalid GET", "{name}");
+    }
+}
+
+#[test]
 fn the_key_value_store_is_shared_by_workers_and_must_be_granted() {
     let gofe = probing("allow: { key-value: true }");
     assert_eq!(probe(&gofe, "key-value get k"), "Ok(None)");

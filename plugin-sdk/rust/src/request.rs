@@ -17,7 +17,7 @@ impl Request {
         request::method()
     }
 
-    /// Changes the method.
+    /// Changes the method, to any but `CONNECT`, which asks for a tunnel (RFC 9110, section 9.3.6).
     pub fn set_method(&self, method: &str) -> Result<(), MessageError> {
         request::set_method(method)
     }

@@ -62,6 +62,8 @@ fn a_middleware_answers_itself() {
     assert_eq!((denied.status, &*denied.body, denied.header("x-upstream")), (403, "not you", None));
     let replaced = get(gofe.address, "/replaced", &[]);
     assert_eq!((replaced.status, &*replaced.body), (201, "another answer"));
+    // What is handed on is a request, and no tunnel.
+    assert_eq!(get(gofe.address, "/tunnel", &[]).body, "ErrorCode::HttpRequestMethodInvalid");
     // The rest of the chain answers once.
     let twice = get(gofe.address, "/twice", &[]);
     assert!(twice.body.starts_with("200 ErrorCode::LoopDetected"), "{}", twice.body);

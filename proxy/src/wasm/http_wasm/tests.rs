@@ -48,7 +48,8 @@ const RESULTS: usize = 128;
 const DATA: &str = "(data (i32.const 16) \"x-a\") (data (i32.const 32) \"value\") (data (i32.const 48) \"\\ff\\fe\")
     (data (i32.const 64) \"PUT\") (data (i32.const 80) \"/new?q\") (data (i32.const 96) \"x a\")
     (data (i32.const 112) \"a\\0db\") (data (i32.const 128) \"X-UP\") (data (i32.const 144) \"content-length\")
-    (data (i32.const 160) \"/a b\") (data (i32.const 176) \"trailer\") (data (i32.const 192) \"x-b\")";
+    (data (i32.const 160) \"/a b\") (data (i32.const 176) \"trailer\") (data (i32.const 192) \"x-b\")
+    (data (i32.const 208) \"CONNECT\")";
 
 /// Kinds that there are not, and numbers that are no kinds.
 const UNKNOWN: [i64; 4] = [4, 99, -1, 0x7fff_ffff];
@@ -267,11 +268,12 @@ fn methods_and_uris_are_set_where_they_are_ones() {
         ends("set_method", &[at, length]);
         ends("set_uri", &[at, length]);
     }
-    // Nothing, spaces, and what is not UTF-8; and a URI without a slash.
+    // Nothing, spaces, what is not UTF-8, and what makes a tunnel; and a URI without a slash.
     for (function, at, length) in [
         ("set_method", 64, 0),
         ("set_method", 96, 3),
         ("set_method", 48, 2),
+        ("set_method", 208, 7),
         ("set_uri", 16, 3),
         ("set_uri", 160, 4),
         ("set_uri", 48, 2),

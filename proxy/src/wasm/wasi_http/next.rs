@@ -8,6 +8,7 @@ use wasmtime_wasi_http::p3::{self, bindings::http::types::ErrorCode};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use super::guest::Guest;
+use crate::http::assignable_method;
 
 /// Where an instance hands a request on.
 pub(super) type Next = oneshot::Sender<Handed>;
@@ -63,6 +64,9 @@ async fn hand_on(
         Ok(taken) => taken,
         Err(code) => return Ok(Err(code)),
     };
+    if assignable_method(request.method().as_str().as_bytes()).is_none() {
+        return Ok(Err(ErrorCode::HttpRequestMethodInvalid));
+    }
     // What stands behind it answers once: the request is gone then.
     let Some(next) = next else { return Ok(Err(ErrorCode::LoopDetected)) };
     let (answer, answered) = oneshot::channel();

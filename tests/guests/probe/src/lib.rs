@@ -85,6 +85,10 @@ impl Plugin for Probe {
         }
         let Some(command) = request.header_str("x-probe") else { return Ok(Flow::Continue) };
         let command: Vec<&str> = command.split(' ').collect();
+        if let ["method", name] = &command[..] {
+            let refused = request.set_method(name).err().map_or("", |error| error.name());
+            return Ok(Reply::new(200).text(&format!("{refused} {}", request.method())).into());
+        }
         if let ["routing", choices @ ..] = &command[..] {
             return Ok(
                 routing::choose(request, choices).map_or(Flow::Continue, |said| Reply::new(200).text(&said).into())

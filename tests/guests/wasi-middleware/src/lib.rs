@@ -14,7 +14,7 @@ mod bindings {
 
 use bindings::exports::wasi::http::handler::Guest;
 use bindings::wasi::http::handler;
-use bindings::wasi::http::types::{ErrorCode, Fields, Request, Response, Trailers};
+use bindings::wasi::http::types::{ErrorCode, Fields, Method, Request, Response, Trailers};
 use bindings::{wit_future, wit_stream};
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, spawn_local};
 
@@ -46,6 +46,7 @@ impl Guest for Middleware {
             }
             "/error" => Err(ErrorCode::InternalError(Some("by choice".to_owned()))),
             "/loop" => endless(),
+            "/tunnel" => tunnel(request).await,
             "/twice" => twice(request).await,
             "/upper" => Ok(upper(handler::handle(upper_request(request)).await?)),
             "/replaced" => {
@@ -146,6 +147,15 @@ fn upper(response: Response) -> Response {
     let (response, _) = Response::new(headers, Some(body), end);
     response.set_status_code(status).unwrap();
     response
+}
+
+/// Hands the request on with the method that makes a tunnel.
+async fn tunnel(request: Request) -> Result<Response, ErrorCode> {
+    request.set_method(&Method::Connect).unwrap();
+    match handler::handle(request).await {
+        Ok(_) => Ok(text(500, "handed on")),
+        Err(error) => Ok(text(200, &format!("{error:?}"))),
+    }
 }
 
 /// Hands a second request on, which there is nobody for.

@@ -91,7 +91,7 @@ pub(crate) mod request {
     }
 
     pub(crate) fn set_method(method: &str) -> Result<(), MessageError> {
-        change(visible(method), |request| request.method = method.to_owned())
+        change(visible(method) && method != "CONNECT", |request| request.method = method.to_owned())
     }
 
     pub(crate) fn scheme() -> String {

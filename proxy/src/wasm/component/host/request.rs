@@ -1,11 +1,12 @@
 //! `gofe:plugin/request`: the request in hand.
 
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderValue, Uri, header};
 
 use super::fields::{self, MessageError, Side};
 use super::{Cx, Guest, Interface, Text};
 use crate::chain::State;
+use crate::http::assignable_method;
 
 type Changed = wasmtime::Result<Result<(), MessageError>>;
 
@@ -20,7 +21,7 @@ pub(super) fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
     fields::link(interface, Side::Request)?;
     link_reading(interface)?;
     interface.func("set-method", |mut cx: Cx<'_>, (method,): (Text,)| -> Changed {
-        let method = Method::from_bytes(method.read(&cx)?.as_bytes()).map_err(|_| MessageError::Invalid);
+        let method = assignable_method(method.read(&cx)?.as_bytes()).ok_or(MessageError::Invalid);
         Ok(method.and_then(|method| {
             cx.data_mut().open_request()?.request.method = method;
             Ok(())

@@ -1,12 +1,12 @@
 //! The request line, the client's address, and the response's status.
 
-use http::{Method, StatusCode, Uri, Version};
+use http::{StatusCode, Uri, Version};
 use wasmtime::{Caller, Linker, bail};
 
 use super::super::call::BUFFER_RESPONSE;
 use super::super::guest::Guest;
 use super::{MODULE, give, memory, split};
-use crate::http::final_status;
+use crate::http::{assignable_method, final_status};
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "get_method", |mut caller: Caller<'_, Guest>, at: u32, room: u32| {
@@ -15,7 +15,9 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap(MODULE, "set_method", |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
         let (bytes, guest) = split(&mut caller)?;
-        let method = Method::from_bytes(memory::read(bytes, at, length)?)?;
+        let Some(method) = assignable_method(memory::read(bytes, at, length)?) else {
+            bail!("set_method: it is not a method that a request can have; CONNECT makes a tunnel");
+        };
         before_next(guest, "the method")?.request.method = method;
         Ok(())
     })?;

@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use wasmtime::Linker;
 
 use super::super::abi::{Answer, Cx, Map, Side, Status};
@@ -10,7 +10,7 @@ use super::super::data::{Event, Host};
 use super::super::pairs;
 use super::{function, give, memory, parts, put_u32};
 use crate::chain::{Phase, State};
-use crate::http::final_status;
+use crate::http::{assignable_method, final_status};
 use crate::wasm::fields;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
@@ -236,7 +236,7 @@ fn set_pseudo(host: &mut Host, map: Map, name: &[u8], value: &[u8]) -> Result<()
     let state = host.state_mut().ok_or(Status::BadArgument)?;
     match (map, name) {
         (Map::Headers(Side::Request), name) if state.request_open => match name {
-            b":method" => state.request.method = Method::from_bytes(value).map_err(|_| Status::BadArgument)?,
+            b":method" => state.request.method = assignable_method(value).ok_or(Status::BadArgument)?,
             b":path" => {
                 let path = std::str::from_utf8(value).map_err(|_| Status::BadArgument)?;
                 if path != "*" && !path.starts_with('/') {

@@ -22,7 +22,8 @@ const DATA: &str = "(data (i32.const 16) \"x-a\") (data (i32.const 32) \"value\"
     (data (i32.const 144) \"\\01\\00\\00\\00\\03\\00\\00\\00\\01\\00\\00\\00x-a\\00b\\00\")
     (data (i32.const 176) \"x a\") (data (i32.const 192) \"a\\0db\")
     (data (i32.const 208) \"\\00\\04\\00\\00\\03\\00\\00\\00\\00\\00\\00\\80\\04\\00\\00\\00\")
-    (data (i32.const 240) \"out!\")";
+    (data (i32.const 240) \"out!\") (data (i32.const 256) \":method\") (data (i32.const 272) \"CONNECT\")
+    (data (i32.const 288) \"PURGE\")";
 
 /// Calls one function in the callback on request headers, with numbers; what it answers, and what is in memory then.
 fn called(module: &str, function: &str, arguments: &[i64]) -> (u16, Vec<u8>) {
@@ -187,6 +188,9 @@ fn texts_and_maps_that_are_not_what_they_should_be_get_their_status() {
         // A metric has a name that Prometheus takes, whatever the guest calls it.
         ("proxy_define_metric", &[0, 48, 2, 1024], OK),
         ("proxy_call_foreign_function", &[48, 2, 32, 5, 1024, 1028], NOT_FOUND),
+        // A method is any token, but not what makes a tunnel.
+        ("proxy_replace_header_map_value", &[0, 256, 7, 288, 5], OK),
+        ("proxy_replace_header_map_value", &[0, 256, 7, 272, 7], BAD_ARGUMENT),
         // No name of a field, and no value of one.
         ("proxy_add_header_map_value", &[0, 176, 3, 32, 5], BAD_ARGUMENT),
         ("proxy_replace_header_map_value", &[0, 16, 3, 192, 3], BAD_ARGUMENT),
