@@ -215,17 +215,18 @@ impl Reloader {
         let took = began.elapsed();
         self.resources.metrics.reload_ok(generation, took);
         self.resources.metrics.sweep();
-        info!(generation, ?trigger, ?took, "a configuration was put into service");
-        warnings.iter().for_each(|warning| warn!("{warning}"));
         let digest = bundle.digest.clone();
         self.history.lock().served(generation, bundle, trigger, took);
+        // The log comes last: who has read it finds in the admin API what it says.
+        info!(generation, ?trigger, ?took, "a configuration was put into service");
+        warnings.iter().for_each(|warning| warn!("{warning}"));
         Ok(Changed { generation, digest, took, warnings })
     }
 
     fn refused(&self, mistakes: &Diagnostics, trigger: Trigger, began: Instant) -> ChangeError {
         self.resources.metrics.reload_failed();
-        error!(?trigger, "the configuration is refused, the running one stays:\n{mistakes}");
         self.history.lock().refused(trigger, began.elapsed(), SystemTime::now(), mistakes.to_string());
+        error!(?trigger, "the configuration is refused, the running one stays:\n{mistakes}");
         ChangeError::Rejected(mistakes.to_string())
     }
 

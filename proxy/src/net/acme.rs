@@ -196,26 +196,28 @@ impl Slot {
                 tokio::time::timeout(self.config.timeout, order::issue(&self.config, &self.storage, &self.answers));
             let error = match ordered.await {
                 Ok(Ok(issued)) => {
-                    info!(names, until = %date(issued.not_after), "a certificate was issued");
-                    metrics.acme_order(true);
-                    *self.status.lock() = Status { not_after: Some(issued.not_after), ..Status::default() };
+                    let until = issued.not_after;
+                    *self.status.lock() = Status { not_after: Some(until), ..Status::default() };
                     self.current.store(Some(Arc::new(issued)));
                     failures = 0;
+                    metrics.acme_order(true);
+                    // The log comes last: who has read it finds in the admin API what it says.
+                    info!(names, until = %date(until), "a certificate was issued");
                     continue;
                 }
                 Ok(Err(error)) => error,
                 Err(_) => format!("the authority did not do its part within {:?}", self.config.timeout),
             };
-            metrics.acme_order(false);
             let pause = pause(failures);
             failures += 1;
-            let shows = if self.current.load().is_some() { "the one there is serves on" } else { "there is none yet" };
-            warn!(names, directory = self.config.directory, ?pause, "no certificate was issued, {shows}: {error}");
             {
                 let mut status = self.status.lock();
-                status.error = Some(error);
+                status.error = Some(error.clone());
                 status.next_order = Some(SystemTime::now() + pause);
             }
+            metrics.acme_order(false);
+            let shows = if self.current.load().is_some() { "the one there is serves on" } else { "there is none yet" };
+            warn!(names, directory = self.config.directory, ?pause, "no certificate was issued, {shows}: {error}");
             tokio::time::sleep(pause).await;
         }
     }
