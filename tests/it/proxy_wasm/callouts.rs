@@ -33,6 +33,7 @@ fn a_call_goes_to_a_granted_upstream_by_its_name() {
     let gofe = gofe_at("allow: { http: [u] }", &at(&upstream));
     assert_eq!(said(&gofe, "call", &[("x-target", "u")]), "200|200|false|true|by name");
     assert_eq!(said(&gofe, "call", &[("x-target", "canary")]), "BadArgument");
+    assert_eq!(said(&gofe, "call", &[("x-target", "u"), ("x-method", "CONNECT")]), "BadArgument");
 }
 
 #[test]

@@ -219,8 +219,9 @@ impl Stream {
     }
 
     fn call(&self, target: &str) -> Action {
+        let method = self.get_http_request_header("x-method").unwrap_or_else(|| "POST".to_owned());
         let headers =
-            vec![(":method", "POST"), (":path", "/called"), (":authority", "called.example"), ("x-sent", "yes")];
+            vec![(":method", &*method), (":path", "/called"), (":authority", "called.example"), ("x-sent", "yes")];
         match self.dispatch_http_call(target, headers, Some(b"asked"), vec![], Duration::from_secs(5)) {
             Ok(_) => Action::Pause,
             Err(status) => self.say(&format!("{status:?}")),

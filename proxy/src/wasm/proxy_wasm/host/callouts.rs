@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, TE};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use wasmtime::Linker;
 
 use super::super::abi::{Answer, Cx, Status, Stop};
@@ -13,6 +13,7 @@ use super::super::callout::{self, Kind, Outgoing, Sender, Target};
 use super::super::data::Host;
 use super::super::pairs;
 use super::{function, is_place, memory, parts, put_u32};
+use crate::http::assignable_method;
 
 /// How long a gRPC stream may be open.
 const STREAM_TIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -92,7 +93,7 @@ fn request(
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         match name {
-            b":method" => method = Method::from_bytes(value).ok(),
+            b":method" => method = assignable_method(value),
             b":path" => path = std::str::from_utf8(value).ok(),
             b":authority" | b"host" => authority = HeaderValue::from_bytes(value).ok(),
             b":scheme" => {}
