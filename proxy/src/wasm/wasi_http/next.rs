@@ -1,6 +1,6 @@
 //! `wasi:http/handler`, imported: what stands behind a component, which is the rest of its chain.
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tokio::sync::oneshot;
 use wasmtime::AsContextMut;
 use wasmtime::component::{Accessor, GuestTaskId, Linker, Resource};
@@ -8,7 +8,6 @@ use wasmtime_wasi_http::p3::{self, bindings::http::types::ErrorCode};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use super::guest::Guest;
-use crate::http::assignable_method;
 
 /// Where an instance hands a request on.
 pub(super) type Next = oneshot::Sender<Handed>;
@@ -64,7 +63,7 @@ async fn hand_on(
         Ok(taken) => taken,
         Err(code) => return Ok(Err(code)),
     };
-    if assignable_method(request.method().as_str().as_bytes()).is_none() {
+    if *request.method() == Method::CONNECT {
         return Ok(Err(ErrorCode::HttpRequestMethodInvalid));
     }
     // What stands behind it answers once: the request is gone then.
